@@ -1,0 +1,1 @@
+"""Shared by all pages: checks, data, figures, claims, exercises, source, devices."""

@@ -1,0 +1,270 @@
+"""Checks of arguments that fail with a sentence a reader can act on.
+
+Each function of the book checks its arguments in a line or two and gets an error that
+begins with its own name, says what is wrong with which values, and what to try:
+
+>>> def linear(x, weight):
+...     x = as_float(x, "x", ndim=2)
+...     require(
+...         x.shape[1] == weight.shape[1],
+...         f"x has {x.shape[1]} features but weight expects {weight.shape[1]} "
+...         f"(x {x.shape}, weight {weight.shape}); is weight (out, in)?",
+...     )
+...     return x @ weight.T
+>>> linear(np.ones((4, 3)), np.ones((3, 2)))
+Traceback (most recent call last):
+ValueError: linear: x has 3 features but weight expects 2 (x (4, 3), weight (3, 2));
+  is weight (out, in)?
+"""
+
+import sys
+
+import numpy as np
+
+
+def require(ok, sentence, error=ValueError):
+    """Raise ``error("<function>: <sentence>")`` unless `ok` is true.
+
+    ``<function>`` is the function that asked for the check, so calls do not repeat it.
+
+    >>> def halve(n):
+    ...     require(n % 2 == 0, f"n must be even, not {n}; try {n + 1}")
+    ...     return n // 2
+    >>> halve(3)
+    Traceback (most recent call last):
+    ValueError: halve: n must be even, not 3; try 4
+    """
+    if not ok:
+        frame = sys._getframe(1)
+        while frame.f_globals is globals():
+            frame = frame.f_back
+        raise error(f"{frame.f_code.co_qualname}: {sentence}")
+
+
+def as_float(x, name, *, ndim=None):
+    """Hand back `x` as an array of floating-point numbers; refuse anything else.
+
+    Parameters
+    ----------
+    x : array_like (...)
+        Real, or complex for a complex-step derivative. It is not copied, and its
+        precision stays what it is. NaN and infinity pass, so that a run that blows up
+        can be looked at; `check_finite` stops them.
+    name : str
+        What the caller calls `x`.
+    ndim : int or tuple of int, optional
+        The number of dimensions, or those allowed.
+
+    Returns
+    -------
+    ndarray (...)
+
+    Raises
+    ------
+    TypeError
+        If `x` holds integers, booleans or objects: integer arithmetic would overflow
+        or round without a word.
+    ValueError
+        If `x` is empty or has another number of dimensions.
+
+    >>> def mean(x):
+    ...     return as_float(x, "x", ndim=1).sum() / len(x)
+    >>> mean([1, 2])
+    Traceback (most recent call last):
+    TypeError: mean: x must hold floating-point numbers, not int64 (shape (2,));
+    try np.asarray(x, dtype=float)
+    """
+    x = np.asarray(x)
+    require(
+        np.issubdtype(x.dtype, np.inexact),
+        f"{name} must hold floating-point numbers, not {x.dtype} (shape {x.shape}); "
+        f"try np.asarray({name}, dtype=float)",
+        TypeError,
+    )
+    if ndim is not None:
+        check_ndim(x, name, ndim)
+    require(x.size, f"{name} is empty (shape {x.shape}); pass at least one example")
+    return x
+
+
+def as_labels(y, name, *, classes=None):
+    """Hand back `y` as an array of class labels 0, 1, …, `classes` − 1.
+
+    Parameters
+    ----------
+    y : array_like (...)
+        Integers. Floating-point labels are refused even when they are whole: NaN would
+        become some class without a word.
+    name : str
+        What the caller calls `y`.
+    classes : int, optional
+        How many classes there are; without it labels need only be non-negative.
+
+    Returns
+    -------
+    ndarray of int (...)
+
+    Raises
+    ------
+    TypeError
+        If `y` does not hold integers.
+    ValueError
+        If `y` is empty or a label is out of range.
+
+    >>> def one_hot(y, classes):
+    ...     return np.eye(classes)[as_labels(y, "y", classes=classes)]
+    >>> one_hot([0, 3], 3)
+    Traceback (most recent call last):
+    ValueError: one_hot: y holds label 3 but there are 3 classes, 0 to 2;
+    do the labels start at 1?
+    """
+    y = np.asarray(y)
+    require(y.size, f"{name} is empty (shape {y.shape}); pass at least one label")
+    require(
+        np.issubdtype(y.dtype, np.integer),
+        f"{name} must hold integer class labels, not {y.dtype} (shape {y.shape}); "
+        f"drop rows without a label, then try {name}.astype(int)",
+        TypeError,
+    )
+    low, high = int(y.min()), int(y.max())
+    require(low >= 0, f"{name} holds label {low}; labels start at 0, not below")
+    if classes is not None:
+        require(
+            high < classes,
+            f"{name} holds label {high} but there are {classes} classes, "
+            f"0 to {classes - 1}; do the labels start at 1?",
+        )
+    return y
+
+
+def as_binary(y, name):
+    """Hand back `y` as floats that are each 0 or 1, for a loss with two classes.
+
+    Parameters
+    ----------
+    y : array_like (...)
+        Booleans, integers or floats, each equal to 0 or 1.
+    name : str
+        What the caller calls `y`.
+
+    Returns
+    -------
+    ndarray of float (...)
+        The precision of `y` if it is floating, else float64.
+
+    Raises
+    ------
+    ValueError
+        If `y` is empty or holds another value, such as −1 or NaN.
+
+    >>> def positives(y):
+    ...     return as_binary(y, "y").sum()
+    >>> positives([True, False, True])
+    np.float64(2.0)
+    >>> positives([-1, 1])
+    Traceback (most recent call last):
+    ValueError: positives: y must hold only 0 and 1, but holds -1 (shape (2,));
+    recode the two classes as 0 and 1
+    """
+    y = np.asarray(y)
+    require(y.size, f"{name} is empty (shape {y.shape}); pass at least one label")
+    for wrong in y[(y != 0) & (y != 1)][:1]:
+        require(
+            False,
+            f"{name} must hold only 0 and 1, but holds {wrong} (shape {y.shape}); "
+            "recode the two classes as 0 and 1",
+        )
+    return y if np.issubdtype(y.dtype, np.floating) else y.astype(float)
+
+
+def check_ndim(x, name, ndim):
+    """Refuse an array `x` (...) whose number of dimensions is not (one of) `ndim`.
+
+    >>> def rows(x):
+    ...     check_ndim(x, "x", 2)
+    >>> rows(np.ones(3))
+    Traceback (most recent call last):
+    ValueError: rows: x must have 2 dimensions, not 1 (shape (3,));
+    reshape it, or add an axis with [None]
+    """
+    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    require(
+        np.ndim(x) in allowed,
+        f"{name} must have {' or '.join(map(str, allowed))} dimensions, not "
+        f"{np.ndim(x)} (shape {np.shape(x)}); reshape it, or add an axis with [None]",
+    )
+
+
+def check_same_shape(**arrays):
+    """Refuse arrays (...) of different shapes; nothing broadcasts by accident.
+
+    >>> def mse_loss(input, target):
+    ...     check_same_shape(input=input, target=target)
+    ...     return np.mean((input - target) ** 2)
+    >>> mse_loss(np.ones((5, 1)), np.ones(5))
+    Traceback (most recent call last):
+    ValueError: mse_loss: input has shape (5, 1) but target has shape (5,);
+    reshape one of them, nothing is broadcast here
+    """
+    (first, x), *others = arrays.items()
+    for name, y in others:
+        require(
+            np.shape(x) == np.shape(y),
+            f"{first} has shape {np.shape(x)} but {name} has shape {np.shape(y)}; "
+            "reshape one of them, nothing is broadcast here",
+        )
+
+
+def check_in(value, name, allowed):
+    """Refuse a `value` that is not among those `allowed`.
+
+    >>> def loss(reduction="mean"):
+    ...     check_in(reduction, "reduction", ("none", "mean", "sum"))
+    >>> loss("avg")
+    Traceback (most recent call last):
+    ValueError: loss: reduction must be 'none', 'mean' or 'sum', not 'avg'
+    """
+    *head, last = map(repr, allowed)
+    choices = f"{', '.join(head)} or {last}" if head else last
+    require(value in allowed, f"{name} must be {choices}, not {value!r}")
+
+
+def check_finite(x, name):
+    """Refuse an array `x` (...) that holds NaN or infinity.
+
+    >>> def fit(x):
+    ...     check_finite(x, "x")
+    >>> fit(np.array([1.0, np.nan, 2.0]))
+    Traceback (most recent call last):
+    ValueError: fit: x is NaN or infinite in 1 of 3 places, first at (1,);
+    clean the data or lower the learning rate
+    """
+    bad = np.argwhere(~np.isfinite(x))
+    for index in bad[:1]:
+        require(
+            False,
+            f"{name} is NaN or infinite in {len(bad)} of {np.size(x)} places, first at "
+            f"{tuple(map(int, index))}; clean the data or lower the learning rate",
+        )
+
+
+def check_positive(value, name, *, integer=False):
+    """Refuse a number that is not above 0 or, with `integer`, not a whole number.
+
+    >>> def descend(lr, steps):
+    ...     check_positive(lr, "lr")
+    ...     check_positive(steps, "steps", integer=True)
+    >>> descend(0.1, -3)
+    Traceback (most recent call last):
+    ValueError: descend: steps must be a whole number above 0, not -3
+    >>> descend(float("nan"), 3)
+    Traceback (most recent call last):
+    ValueError: descend: lr must be a number above 0, not nan
+    """
+    kind = "a whole number" if integer else "a number"
+    types = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    sentence = f"{name} must be {kind} above 0, not {value!r}"
+    require(
+        isinstance(value, types) and not isinstance(value, bool), sentence, TypeError
+    )
+    require(value > 0, sentence)

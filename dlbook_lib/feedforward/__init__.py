@@ -1,0 +1,1 @@
+"""Feedforward networks, from the linear model to automatic differentiation."""

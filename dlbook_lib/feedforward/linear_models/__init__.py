@@ -1,0 +1,1 @@
+"""Linear and logistic regression, and where a hyperplane stops being enough."""

@@ -1,0 +1,1 @@
+"""XOR by logic, by hand and by learning: what a hidden layer is for."""

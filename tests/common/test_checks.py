@@ -1,0 +1,100 @@
+"""What each check lets through, what it refuses, and that it names its caller."""
+
+import numpy as np
+import pytest
+
+from dlbook_lib.common import checks
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex128"])
+def test_floats_pass_uncopied_in_their_precision(dtype):
+    x = np.ones((2, 3), dtype)
+    assert checks.as_float(x, "x", ndim=2) is x
+
+
+@pytest.mark.parametrize("x", [[1, 2], [True], ["a"], [None], [1.0, None]])
+def test_what_is_not_floating_is_refused(x):
+    with pytest.raises(TypeError, match="x must hold floating-point numbers"):
+        checks.as_float(x, "x")
+
+
+def test_nan_passes_and_check_finite_stops_it():
+    x = checks.as_float([0.0, np.nan, np.inf], "x")
+    with pytest.raises(ValueError, match=r"in 2 of 3 places, first at \(1,\)"):
+        checks.check_finite(x, "x")
+    checks.check_finite(np.ones(3), "x")
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match=r"x is empty \(shape \(0, 3\)\)"):
+        checks.as_float(np.ones((0, 3)), "x")
+
+
+def test_rank_may_be_one_of_several():
+    checks.check_ndim(np.ones(3), "x", (1, 2))
+    with pytest.raises(ValueError, match="x must have 1 or 2 dimensions, not 3"):
+        checks.check_ndim(np.ones((1, 1, 1)), "x", (1, 2))
+
+
+def test_labels():
+    y = np.array([0, 2], np.uint8)
+    assert checks.as_labels(y, "y", classes=3) is y
+    with pytest.raises(ValueError, match="y holds label 2 but there are 2 classes"):
+        checks.as_labels(y, "y", classes=2)
+    with pytest.raises(ValueError, match="y holds label -1"):
+        checks.as_labels([-1, 0], "y")
+    with pytest.raises(TypeError, match="integer class labels, not float64"):
+        checks.as_labels([0.0, np.nan], "y")
+    with pytest.raises(ValueError, match="y is empty"):
+        checks.as_labels([], "y")
+
+
+def test_binary_labels():
+    assert checks.as_binary([True, False], "y").tolist() == [1.0, 0.0]
+    assert checks.as_binary(np.ones(2, np.float32), "y").dtype == np.float32
+    for wrong in ([0, 2], [0.5], [np.nan]):
+        with pytest.raises(ValueError, match="y must hold only 0 and 1, but holds"):
+            checks.as_binary(wrong, "y")
+    with pytest.raises(ValueError, match="y is empty"):
+        checks.as_binary([], "y")
+
+
+def test_shapes_do_not_broadcast():
+    checks.check_same_shape(a=np.ones(3), b=np.zeros(3), c=[1, 2, 3])
+    with pytest.raises(
+        ValueError, match=r"a has shape \(3, 1\) but c has shape \(3,\)"
+    ):
+        checks.check_same_shape(a=np.ones((3, 1)), b=np.ones((3, 1)), c=np.ones(3))
+
+
+def test_choices():
+    checks.check_in("sum", "reduction", ("mean", "sum"))
+    with pytest.raises(ValueError, match="must be 'mean', not 'avg'"):
+        checks.check_in("avg", "reduction", ("mean",))
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.0, float("nan")])
+def test_a_number_not_above_0_is_refused(value):
+    with pytest.raises(ValueError, match="lr must be a number above 0"):
+        checks.check_positive(value, "lr")
+
+
+@pytest.mark.parametrize("value", [2.0, True, None, "3"])
+def test_a_size_is_a_whole_number(value):
+    checks.check_positive(np.int64(2), "steps", integer=True)
+    with pytest.raises(TypeError, match="steps must be a whole number above 0"):
+        checks.check_positive(value, "steps", integer=True)
+
+
+def test_the_message_begins_with_the_function_that_asked():
+    def conv2d(x):
+        checks.as_float(x, "x", ndim=4)
+
+    class Layer:
+        def __call__(self, x):
+            checks.check_same_shape(x=x, y=0.0)
+
+    with pytest.raises(ValueError, match=r"conv2d: x must have 4 dimensions"):
+        conv2d(np.ones(3))
+    with pytest.raises(ValueError, match=r"Layer\.__call__: x has shape"):
+        Layer()(np.ones(3))

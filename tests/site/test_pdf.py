@@ -1,0 +1,30 @@
+"""`make pdf`: one file of the whole book, with bookmarks and real text."""
+
+import pytest
+from pypdf import PdfReader
+
+from tools.pages import ROOT
+from tools.pdf import main
+
+pytestmark = pytest.mark.browser
+
+
+def titles(outline):
+    for entry in outline:
+        if isinstance(entry, list):
+            yield from titles(entry)
+        else:
+            yield entry.title
+
+
+def test_pdf_holds_the_book(site, browser, tmp_path):
+    target = tmp_path / "book.pdf"
+    assert main([str(target)]) == 0
+    reader = PdfReader(target)
+    text = "\n".join(page.extract_text() for page in reader.pages)
+    assert len(reader.pages) >= 10
+    assert {"Notation", "Glossary", "Bibliography"} <= set(titles(reader.outline))
+    assert "Skip to main content" not in text
+    assert "\\frac" not in text
+    assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
+    assert (ROOT / "_build" / "single" / "book.html").exists()
