@@ -22,7 +22,7 @@ from tools.execution.run import REPOSITORY, all_pages, run_pages, select, stale
 from tools.execution.store import Store
 from tools.pages import ROOT
 
-MACHINERY = ("_config.yml", "_toc.yml", "requirements.txt", "book/_ext")
+MACHINERY = ("_config.yml", "_toc.yml", "requirements.txt", "book/_ext", "tools")
 CONTENT = ("book", "chapters", "_build/execution")
 STAGES = ("reading sources... ", "writing output... ")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -79,13 +79,13 @@ def build_site(root: Path) -> None:
     now = {"machinery": digest(root, MACHINERY), "content": digest(root, CONTENT)}
     if before == now and (root / "_build/html/index.html").exists():
         print("  unchanged, not built")
+        (root / "_build/html/.built").touch()  # still as new as its sources
         return
     if before.get("machinery") != now["machinery"]:
         shutil.rmtree(doctrees, ignore_errors=True)
+    # Sphinx warns of a page only when it reads it: after a failure it must read all.
     done.unlink(missing_ok=True)
     if not jupyter_book(root):
-        # Sphinx warns of a page only when it reads it, so it must read all again.
-        shutil.rmtree(doctrees, ignore_errors=True)
         raise BuildError("The site was not built, see above; all is in _build/site.log")
     replace_file(done, json.dumps(now))
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from docutils.nodes import make_id
-from pybtex.database import BibliographyData, parse_file
 from sphinx.util.nodes import clean_astext
 
 CODE = re.compile(r"(^(`{3,})(?!\{)[^\n]*\n.*?^\2`*[ ]*$)", re.MULTILINE | re.DOTALL)
@@ -209,18 +208,11 @@ def names(entry):
     return " and ".join(last)
 
 
-def read_papers(app):
-    papers = BibliographyData()
-    for name in app.config.bibtex_bibfiles:
-        papers.add_entries(parse_file(Path(app.srcdir, name)).entries.items())
-    return papers
-
-
 def rewrite_downloads(app, error):
     """Write the readable copy of each notebook to where its button points."""
     if error or app.builder.name != "html":
         return
-    papers = read_papers(app)
+    papers = app.env.get_domain("cite").bibdata.data
     for docname in app.env.found_docs:
         source = Path(app.env.doc2path(docname))
         if source.suffix != ".ipynb":

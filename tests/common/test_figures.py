@@ -283,6 +283,7 @@ def test_draw_network_draws_each_weight():
         "--",
     ]
     assert [t.get_text() for t in ax.texts if t.get_text()][:2] == ["1", "−1"]
+    figures.draw_network(subplots()[1], (2, 1), values=True)
     with pytest.raises(
         ValueError, match=r"draw_network: weights have shapes \[\(1, 2\)"
     ):

@@ -83,6 +83,7 @@ def pytest_runtest_setup(item):
     if not hasattr(item.parent, "run"):
         store, page = _store(item), _page(item)
         item.parent.run = Run(page, page_key(store.root, page))
+        store.forget(page)
     if item.parent.run.broken:
         pytest.skip("an earlier cell of the page did not finish")
 

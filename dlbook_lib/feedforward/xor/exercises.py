@@ -7,11 +7,15 @@ import numpy as np
 
 from dlbook_lib.common.exercises import Checker
 from dlbook_lib.common.rng import numpy_generator
+from dlbook_lib.feedforward.linear_models.scratch import (
+    binary_cross_entropy_with_logits_backward,
+)
 from dlbook_lib.feedforward.xor.scratch import (
     ThresholdUnit,
     TwoLayerNet,
     relu,
     two_layer,
+    two_layer_backward,
 )
 
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -60,45 +64,35 @@ def compare_xnor(got, expected):
         return f"on 00, 01, 10, 11 it gives {outputs.ravel()}, not {wanted.ravel()}"
 
 
-def solve_separable(x, y):
-    """Whether a line separates the points `x` (N, 2) labelled `y` (N,), 0 or 1."""
+def solve_count_separable(n):
+    """How many of the truth tables of `n` bits one threshold unit can compute."""
     from scipy.optimize import linprog
 
-    sign = np.where(y == 1, 1.0, -1.0)[:, None]
-    rows = -sign * np.column_stack([x, np.ones(len(x))])
-    answer = linprog(
-        np.zeros(rows.shape[1]), rows, -np.ones(len(x)), bounds=(None, None)
-    )
-    return answer.status == 0
+    bits = np.array(list(itertools.product([0.0, 1.0], repeat=n)))
+    columns = np.column_stack([bits, np.ones(len(bits))])
+    count = 0
+    for table in itertools.product([-1.0, 1.0], repeat=len(bits)):
+        rows = -np.array(table)[:, None] * columns
+        goal, margin = np.zeros(n + 1), -np.ones(len(bits))
+        count += linprog(goal, rows, margin, bounds=(None, None)).status == 0
+    return count
 
 
-def separable_cases():
-    """All sixteen truth tables of two bits, then clouds in the plane."""
-    tables = [(CORNERS, np.array(t)) for t in itertools.product([0, 1], repeat=4)]
+def solve_cross_entropy_step(parameters, input, target, lr):
+    """The four arrays after one step down the mean cross-entropy of the logits."""
+    logits = two_layer(input, *parameters)
+    dy = binary_cross_entropy_with_logits_backward(1.0, logits, target)
+    _, *grads = two_layer_backward(dy, input, *parameters)
+    return [p - lr * g for p, g in zip(parameters, grads, strict=True)]
+
+
+def cross_entropy_cases():
+    """XOR and a larger batch, from two starts."""
     rng = numpy_generator(0)
-    x = rng.normal(size=(40, 2))
-    side = (x @ [3.0, -1.0] > 0.7).astype(int)
-    inside = (np.hypot(*x.T) < 1).astype(int)
-    far = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [99.0, 0.0]])
-    clouds = [(x, side), (x, inside), (x + 50.0, side)]
-    return [*tables, *clouds, (far, np.array([0, 0, 1, 1]))]
-
-
-def solve_dead_units(input, weight1, bias1):
-    """Which hidden units (..., width) are off on every row of `input` (N, in)."""
-    score = input @ weight1.mT + bias1[..., None, :]  # (..., N, width)
-    return (score <= 0).all(axis=-2)
-
-
-def dead_units_cases():
-    """One network and a stack; and a unit that sits exactly at 0."""
-    rng = numpy_generator(0)
-    stack = rng.normal(size=(5, 6, 2)), rng.normal(size=(5, 6)) - 1
-    return [
-        (CORNERS, np.array([[-1.0, -1.0], [1.0, 0.0]]), np.array([0.0, -0.5])),
-        (CORNERS, stack[0][0], stack[1][0]),
-        (CORNERS, *stack),
-    ]
+    xor = np.array([[0.0], [1.0], [1.0], [0.0]])
+    x, y = rng.normal(size=(7, 3)), rng.integers(2, size=(7, 1)).astype(float)
+    small, large = TwoLayerNet(2, 3, rng=rng), TwoLayerNet(3, 5, rng=rng)
+    return [(small.parameters(), CORNERS, xor, 0.5), (large.parameters(), x, y, 0.1)]
 
 
 def solve_loss_floor(hidden, target):
@@ -168,8 +162,8 @@ def balance_cases():
 check_nand = Checker(solve_nand, [()], compare=compare_nand)
 check_leaky_relu_backward = Checker(solve_leaky_relu_backward, leaky_cases)
 check_xnor = Checker(solve_xnor, [()], compare=compare_xnor)
-check_separable = Checker(solve_separable, separable_cases)
-check_dead_units = Checker(solve_dead_units, dead_units_cases)
+check_count_separable = Checker(solve_count_separable, [(1,), (2,), (3,)])
+check_cross_entropy_step = Checker(solve_cross_entropy_step, cross_entropy_cases)
 check_loss_floor = Checker(solve_loss_floor, loss_floor_cases)
 check_parity = Checker(solve_parity, [(2,), (3,), (6,)], compare=compare_parity)
 check_born_dead = Checker(solve_born_dead, [(1,), (2,), (5,)])

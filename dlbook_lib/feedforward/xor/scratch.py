@@ -275,7 +275,7 @@ def train_xor(seeds, width, *, lr=0.1, steps=2000):
 
     Returns
     -------
-    parameters : list of ndarray
+    parameters : list of ndarray (len(seeds), ...)
         The trained stack, one network for each seed along the first axis.
     losses : ndarray (steps, len(seeds))
 

@@ -9,9 +9,10 @@ from dlbook_lib.common.exercises import ExerciseError
 from dlbook_lib.feedforward.xor import exercises
 from dlbook_lib.feedforward.xor.exercises import (
     solve_balance,
-    solve_dead_units,
+    solve_cross_entropy_step,
     solve_parity,
 )
+from dlbook_lib.feedforward.xor.scratch import two_layer, two_layer_backward
 
 ONES = np.ones((2, 2))
 HINGES = np.array([0.0, -1.0])
@@ -39,18 +40,28 @@ def parity_of_two_for_all(n):
     return np.ones((n, n)), -np.arange(n, dtype=float), weight2, np.zeros(1)
 
 
-def separable_by_least_squares(x, y):
-    columns = np.column_stack([x, np.ones(len(x))])
-    weights = np.linalg.lstsq(columns, y, rcond=None)[0]
-    return bool(np.array_equal(columns @ weights > 0.5, y == 1))
+def count_through_the_origin(n):
+    return {1: 2, 2: 6, 3: 30}[n]
 
 
-def separable_through_the_origin(x, y):
-    for angle in np.linspace(0, 2 * np.pi, 720):
-        side = x @ [np.cos(angle), np.sin(angle)] > 0
-        if np.array_equal(side, y == 1):
-            return True
-    return False
+def squared_error_step(parameters, input, target, lr):
+    dy = 2 * (two_layer(input, *parameters) - target) / len(input)
+    _, *grads = two_layer_backward(dy, input, *parameters)
+    return [p - lr * g for p, g in zip(parameters, grads, strict=True)]
+
+
+def uphill(parameters, input, target, lr):
+    return solve_cross_entropy_step(parameters, input, target, -lr)
+
+
+def summed(parameters, input, target, lr):
+    return solve_cross_entropy_step(parameters, input, target, lr * len(input))
+
+
+def with_the_new_output_layer(parameters, input, target, lr):
+    _, _, *late = solve_cross_entropy_step(parameters, input, target, lr)
+    early = [*parameters[:2], *late]
+    return [*solve_cross_entropy_step(early, input, target, lr)[:2], *late]
 
 
 WRONG = {
@@ -74,21 +85,17 @@ WRONG = {
         lambda: (ONES, np.zeros(2), np.array([[-1.0, 2.0]]), np.ones(1)),
         lambda: (ONES, HINGES, np.array([-1.0, 2.0]), np.ones(1)),
     ],
-    "check_separable": [
-        lambda x, y: True,
-        lambda x, y: False,
-        separable_by_least_squares,
-        separable_through_the_origin,
+    "check_count_separable": [
+        lambda n: 2 ** (2**n),
+        lambda n: 2 ** (2**n) - 2,
+        lambda n: 14,
+        count_through_the_origin,
     ],
-    "check_dead_units": [
-        lambda input, weight1, bias1: ~solve_dead_units(input, weight1, bias1),
-        lambda input, weight1, bias1: (
-            input @ weight1.mT + bias1[..., None, :] < 0
-        ).all(axis=-2),
-        lambda input, weight1, bias1: (
-            input @ weight1.mT + bias1[..., None, :] <= 0
-        ).any(axis=-2),
-        lambda input, weight1, bias1: (input @ weight1.T + bias1 <= 0).all(axis=0),
+    "check_cross_entropy_step": [
+        squared_error_step,
+        uphill,
+        summed,
+        with_the_new_output_layer,
     ],
     "check_loss_floor": [
         lambda hidden, target: np.mean(
@@ -138,5 +145,6 @@ def test_born_dead_is_what_counting_finds():
     for inputs in (1, 2, 3):
         cube = np.array(list(itertools.product([0.0, 1.0], repeat=inputs)))
         weight = rng.uniform(-1, 1, (200_000, inputs))
-        dead = solve_dead_units(cube, weight, rng.uniform(-1, 1, 200_000))
-        assert abs(dead.mean() - exercises.solve_born_dead(inputs)) < 0.005
+        score = weight @ cube.T + rng.uniform(-1, 1, (200_000, 1))  # (units, corners)
+        share = (score <= 0).all(axis=1).mean()
+        assert abs(share - exercises.solve_born_dead(inputs)) < 0.005
