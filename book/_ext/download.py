@@ -131,7 +131,7 @@ class Reader:
             docname = posixpath.normpath(path).lstrip("/")
             title = text or clean_astext(self.env.titles[docname])
             return f"[{title}]({self.file_address(docname)})"
-        if role == "ref":
+        if role == "ref" and self.address(target):
             return f"[{text or self.title(target)}]({self.address(target)})"
         return text or target
 

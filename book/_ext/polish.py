@@ -2,34 +2,25 @@
 
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+
+from fontTools import subset
 
 ICON_SCRIPT = re.compile(r"<script[^>]*fontawesome\.js[^>]*></script>")
 EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>")
-ICON_RULE = re.compile(r'(?P<names>(?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}')
-ICONS = {
-    "angle-down",
-    "angle-left",
-    "angle-right",
-    "arrow-up",
-    "bars",
-    "circle-half-stroke",
-    "circle-question",
-    "cloud",
-    "download",
-    "list",
-    "magnifying-glass",
-    "moon",
-    "pencil",
-    "play",
-    "sun",
-}
+PLAIN_SPAN = re.compile(r'<span class="(?:n|p|w|nn)">([^<]*)</span>')
+RULE = re.compile(r"(?P<selectors>[^{}]+)\{[^{}]*\}")
+COMMA = re.compile(r",(?![^(]*\))")
+ALWAYS = {"bs-tooltip-auto"}  # put together by a script
+ICON_FONT = "vendor/fontawesome/webfonts/fa-solid-900"
+ICON_SOURCE = re.compile(r"src:url\((\S+?/fa-solid-900)\.woff2\)[^}]*\}")
 UNUSED = [
     "scripts/fontawesome.js*",
     "scripts/*.map",
     "scripts/*.LICENSE.txt",
     "styles/*.map",
-    "vendor/fontawesome/webfonts/*.ttf",
+    "vendor/fontawesome/webfonts/*",
     "images/logo_*",
     "locales",
     "webpack-macros.html",
@@ -46,28 +37,47 @@ def without_icon_script(html):
     return ICON_SCRIPT.sub("", html)
 
 
-def without_unused_icons(css):
-    """Drop the rules of icons that the book does not show from the theme's style.
+def without_unused_rules(css, words):
+    """Drop the rules of a style that ask for a class which is not among the words.
 
-    >>> without_unused_icons('.fa-sun:before{content:"a"}.fa-cat:before{content:"b"}')
-    '.fa-sun:before{content:"a"}'
+    >>> without_unused_rules(".a{x:1}.b .a{x:2}@media print{.a,.b:not(.c){x:3}}", {"a"})
+    '.a{x:1}@media print{.a,.b:not(.c){x:3}}'
     """
 
-    def kept(rule):
-        names = re.findall(r"\.fa-([\w-]+):", rule["names"])
-        return rule[0] if ICONS.intersection(names) else ""
+    def is_used(selector):
+        plain = re.sub(r"\([^)]*\)", "", selector)
+        return words.issuperset(re.findall(r"\.([A-Za-z][\w-]*)", plain))
 
-    return ICON_RULE.sub(kept, css)
+    def kept(rule):
+        used = any(map(is_used, COMMA.split(rule["selectors"])))
+        return rule[0] if used else ""
+
+    return RULE.sub(kept, css)
+
+
+def words_of(folder):
+    """All classes of the pages in a folder, and all words of their scripts."""
+    words = set(ALWAYS)
+    for page in folder.rglob("*.html"):
+        for classes in re.findall(r'class="([^"]*)"', page.read_text("utf-8")):
+            words.update(classes.split())
+    for script in folder.rglob("*.js"):
+        if "mathjax" not in script.parts:
+            words.update(re.findall(r"[A-Za-z][\w-]*", script.read_text("utf-8")))
+    return words
 
 
 def with_plain_markup(html):
-    """Replace a role that ARIA has withdrawn, and table headers that head nothing.
+    """Replace what ARIA has withdrawn, headers of nothing, and spans without a style.
 
     >>> with_plain_markup('<div class="citation" role="doc-biblioentry">')
     '<div class="citation" role="listitem">'
     >>> with_plain_markup('<th class="head"><p></p></th><th>a</th>')
     '<td class="head"></td><th>a</th>'
+    >>> with_plain_markup('<span class="k">if</span> <span class="n">x</span>')
+    '<span class="k">if</span> x'
     """
+    html = PLAIN_SPAN.sub(r"\1", html)
     html = html.replace('role="doc-biblioentry"', 'role="listitem"')
     return EMPTY_HEADER.sub(r"<td\1></td>", html)
 
@@ -116,7 +126,24 @@ def trim_files(app, error):
         for path in static.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     style = static / "styles" / "pydata-sphinx-theme.css"
-    style.write_text(without_unused_icons(style.read_text("utf-8")), "utf-8")
+    css = without_unused_rules(style.read_text("utf-8"), words_of(Path(app.outdir)))
+    css = ICON_SOURCE.sub(r'src:url(\1.woff) format("woff")}', css)
+    style.write_text(css, "utf-8")
+    styles = [path.read_text("utf-8") for path in static.rglob("*.css")]
+    write_icon_font(static / f"{ICON_FONT}.woff", "".join(styles))
+
+
+def write_icon_font(target, css):
+    """Write the theme's icon font with no other glyphs than the styles name."""
+    codes = {int(code, 16) for code in re.findall(r"\\(f[0-9a-f]{3})\b", css)}
+    theme = Path(find_spec("pydata_sphinx_theme").origin).parent
+    options = subset.Options(flavor="woff")
+    static = theme / "theme" / "pydata_sphinx_theme" / "static"
+    font = subset.load_font(static / f"{ICON_FONT}.ttf", options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(unicodes=codes)
+    subsetter.subset(font)
+    subset.save_font(font, target, options)
 
 
 def stamp(app, error):

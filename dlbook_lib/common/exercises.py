@@ -6,7 +6,7 @@
 >>> def my_double(x):
 ...     ...
 >>> check_double(my_double)
-double: not attempted yet; replace the body of my_double, then run this cell again.
+double: not attempted yet; write my_double, then run this cell again.
 >>> check_double(lambda x: x + 1)
 double: not yet. Case 2 of 2 differs.
   x        = 3.0
@@ -84,7 +84,7 @@ class Checker:
             got = _call(candidate, args)
             if number == 1 and _is_stub(got) and not _is_stub(expected):
                 body = getattr(candidate, "__name__", "the function")
-                todo = f"replace the body of {body}, then run this cell again"
+                todo = f"write {body}, then run this cell again"
                 return False, f"{self.name}: not attempted yet; {todo}."
             fault = self._fault(got, expected, args)
             if fault:

@@ -67,7 +67,7 @@ def unwritten(x):
 @pytest.mark.parametrize("stub", [empty, ellipsis, unwritten])
 def test_a_stub_is_not_attempted(verdict, stub):
     assert verdict(stub) == (
-        f"softmax: not attempted yet; replace the body of {stub.__name__}, then run "
+        f"softmax: not attempted yet; write {stub.__name__}, then run "
         "this cell again.\n"
     )
     with pytest.raises(ExerciseError, match="not attempted"):

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 
 MATHS = "/_static/mathjax/"
 SOURCE = re.compile(
-    r"\$\$|\\(?:frac|begin|mathbf|sum)\b|\{[a-z:]+\}|:::|^\(.+\)=$", re.M
+    r"\$\$|\\(?:frac|begin|mathbf|sum)\b|\{[a-z:]+\}|:::|\]\(|^\(.+\)=$", re.M
 )
 MEGABYTE = 1_000_000
 

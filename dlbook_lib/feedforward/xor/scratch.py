@@ -275,8 +275,8 @@ def train_xor(seeds, width, *, lr=0.1, steps=2000):
 
     Returns
     -------
-    parameters : list of ndarray (len(seeds), ...)
-        The trained stack, one network for each seed along the first axis.
+    parameters : list of ndarray
+        The trained stack, as `two_layer` takes it; the first axis runs over the seeds.
     losses : ndarray (steps, len(seeds))
 
     >>> parameters, losses = train_xor([3, 4, 5], width=16)

@@ -197,6 +197,13 @@ BAD_CALLS = [
         "two_layer: shapes do not chain",
     ),
     (
+        lambda: two_layer(
+            CORNERS, np.ones((1, 2)), np.zeros(3), np.ones((1, 3)), np.zeros(1)
+        ),
+        ValueError,
+        "two_layer: shapes do not chain",
+    ),
+    (
         lambda: two_layer(CORNERS, *BY_HAND[:3], np.zeros((5, 1))),
         ValueError,
         "two_layer: shapes do not chain",
