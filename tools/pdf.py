@@ -72,6 +72,7 @@ def print_page(page: Path, target: Path) -> None:
             path=target,
             format="A4",
             margin=MARGIN,
+            scale=0.85,
             print_background=True,
             display_header_footer=True,
             header_template="<span></span>",

@@ -316,9 +316,9 @@ def band(claim):
 
 
 def value(claim):
-    """What was measured, with its unit; NaN was stored as None."""
+    """What was measured, in the unit of the band; NaN was stored as None."""
     measured = claim["value"]
-    return "none" if measured is None else f"{measured:.6g} {claim['unit']}".strip()
+    return "none" if measured is None else f"{measured:.4g}"
 
 
 def resolve_claim(app, env, node, content):
