@@ -80,6 +80,7 @@ def test_every_import_of_the_library_is_there_after_the_cell():
         "numpy",
         "pygments",
         "scikit-learn",
+        "scipy",
         "torch",
     }
     text = (ROOT / "pyproject.toml").read_text("utf-8")
