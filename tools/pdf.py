@@ -16,7 +16,11 @@ from tools.pages import ROOT, entries
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 READY = "window.MathJax?.startup?.promise.then(() => document.fonts.ready)"
 OPEN_ALL = "() => document.querySelectorAll('details').forEach(d => { d.open = true })"
-STYLE = "span[id^='document-'] + section { break-before: page }"
+STYLE = """
+span[id^='document-'] + section { break-before: page }
+details.hide > summary { display: none }
+details > * { animation: none !important }
+"""
 NUMBER = """<div style="width:100%;font-size:8pt;text-align:center">
 <span class="pageNumber"></span></div>"""
 MARGIN = {"top": "18mm", "bottom": "18mm", "left": "17mm", "right": "17mm"}

@@ -51,7 +51,7 @@ def claim(name, value, band, unit, source):
     text = f"Claim {name}: {verdict}. Band: {_join(wanted, unit)}. Source: {source}."
     record = {"name": name, "unit": unit, "source": source, "passed": passed}
     record |= {"value": _json(value), "low": _json(low), "high": _json(high)}
-    html = _claim_html(name, wanted, f"{value:.6g}", unit, verdict, source)
+    html = _claim_html(name, _join(wanted, unit), f"{value:.4g}", verdict, source)
     display_both(text, html, {"dlbook_claim": record})
     if not passed:
         raise ClaimError(
@@ -125,11 +125,11 @@ def _number(value):
     return value if isinstance(value, str) else f"{float(value):.4g}"
 
 
-def _claim_html(name, wanted, value, unit, verdict, source):
+def _claim_html(name, wanted, value, verdict, source):
     rows = {
         "Claim": f"<code>{name}</code>",
-        "Band": escape(_join(wanted, unit)),
-        "Measured": escape(_join(value, unit)),
+        "Band": escape(wanted),
+        "Measured": escape(value),
         "Verdict": {"passed": "✓ passed", "FAILED": "✗ FAILED"}[verdict],
         "Source": escape(source),
     }

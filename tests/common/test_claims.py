@@ -54,7 +54,8 @@ def test_html_carries_an_anchor_the_value_and_no_colour_of_its_own(displayed):
     claim("a.b", 0.25, (0, 1), "<nats>", "Rumelhart & Hinton")
     html = displayed[0].data["text/html"]
     assert 'id="claim-a.b"' in html
-    assert "0.25 &lt;nats&gt;" in html
+    assert ">0.25<" in html
+    assert "0 to 1 &lt;nats&gt;" in html
     assert "Rumelhart &amp; Hinton" in html
     assert not re.search(r"background|#[0-9a-f]{3,6}|[^-]color:", html)
 
