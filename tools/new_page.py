@@ -7,6 +7,7 @@ Usage: python -m tools.new_page feedforward/depth_and_width
 """
 
 import difflib
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -102,6 +103,8 @@ def lay_out(root: Path, name: str) -> list[Path]:
     answers.cells += _cells(root, "solution", words)
     write(solutions, answers)
     enter(root, new)
+    ruff = [sys.executable, "-m", "ruff", "format", "--quiet"]
+    subprocess.run([*ruff, notebook, solutions, package, tests], check=True)
     return [notebook.relative_to(root), solutions.relative_to(root)]
 
 
