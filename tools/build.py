@@ -146,6 +146,12 @@ def main(words: list[str], root: Path = ROOT) -> int:
     except (BuildError, FetchError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. What has passed is kept: run it again to go on.",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 
