@@ -11,6 +11,7 @@ WIDE = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 READY = "window.MathJax?.startup?.promise.then(() => document.fonts.ready)"
 THEME = "theme => { document.documentElement.dataset.theme = theme }"
+STILL = "*, ::before, ::after { transition: none !important }"  # no half-way colours
 VISIBLE_TEXT = """() => {
   const skip = "script, style, code, pre, mjx-container, .tex2jax_ignore";
   const copy = document.querySelector("main").cloneNode(true);
@@ -84,9 +85,9 @@ def visit(site, served, open_page):
         seen.text = tab.evaluate(VISIBLE_TEXT)
         seen.iconless = tab.evaluate(ICONLESS)
         tab.evaluate(axe_script())
+        tab.add_style_tag(content=STILL)
         for theme in ("light", "dark"):
             tab.evaluate(THEME, theme)
-            tab.wait_for_timeout(300)
             seen.violations[theme] = tab.evaluate(AXE)
         tab.set_viewport_size(PHONE)
         tab.wait_for_timeout(100)
