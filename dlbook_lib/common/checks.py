@@ -41,7 +41,7 @@ def require(ok, sentence, error=ValueError):
         raise error(f"{frame.f_code.co_qualname}: {sentence}")
 
 
-def as_float(x, name, *, ndim=None):
+def as_float(x, name, *, ndim=None, empty=False):
     """Hand back `x` as an array of floating-point numbers; refuse anything else.
 
     Parameters
@@ -54,6 +54,8 @@ def as_float(x, name, *, ndim=None):
         What the caller calls `x`.
     ndim : int or tuple of int, optional
         The number of dimensions, or those allowed.
+    empty : bool
+        Whether an array without elements will do, as in an empty batch.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def as_float(x, name, *, ndim=None):
         If `x` holds integers, booleans or objects: integer arithmetic would overflow
         or round without a word.
     ValueError
-        If `x` is empty or has another number of dimensions.
+        If `x` has another number of dimensions, or is empty where it may not be.
 
     >>> def mean(x):
     ...     return as_float(x, "x", ndim=1).sum() / len(x)
@@ -83,11 +85,13 @@ def as_float(x, name, *, ndim=None):
     )
     if ndim is not None:
         check_ndim(x, name, ndim)
-    require(x.size, f"{name} is empty (shape {x.shape}); pass at least one example")
+    require(
+        empty or x.size, f"{name} is empty (shape {x.shape}); pass at least one example"
+    )
     return x
 
 
-def as_labels(y, name, *, classes=None):
+def as_labels(y, name, *, classes=None, ignore_index=None, empty=False):
     """Hand back `y` as an array of class labels 0, 1, …, `classes` − 1.
 
     Parameters
@@ -99,6 +103,10 @@ def as_labels(y, name, *, classes=None):
         What the caller calls `y`.
     classes : int, optional
         How many classes there are; without it labels need only be non-negative.
+    ignore_index : int, optional
+        A further label that is allowed, for places that count for nothing.
+    empty : bool
+        Whether an array without elements will do.
 
     Returns
     -------
@@ -119,18 +127,21 @@ def as_labels(y, name, *, classes=None):
     do the labels start at 1?
     """
     y = np.asarray(y)
-    require(y.size, f"{name} is empty (shape {y.shape}); pass at least one label")
+    require(
+        empty or y.size, f"{name} is empty (shape {y.shape}); pass at least one label"
+    )
     require(
         np.issubdtype(y.dtype, np.integer),
         f"{name} must hold integer class labels, not {y.dtype} (shape {y.shape}); "
         f"drop rows without a label, then try {name}.astype(int)",
         TypeError,
     )
-    low, high = int(y.min()), int(y.max())
+    counted = y[y != ignore_index]
+    low, high = int(counted.min(initial=0)), int(counted.max(initial=0))
     require(low >= 0, f"{name} holds label {low}; labels start at 0, not below")
     if classes is not None:
         require(
-            high < classes,
+            high < classes or not counted.size,
             f"{name} holds label {high} but there are {classes} classes, "
             f"0 to {classes - 1}; do the labels start at 1?",
         )
@@ -227,6 +238,53 @@ def check_in(value, name, allowed):
     *head, last = map(repr, allowed)
     choices = f"{', '.join(head)} or {last}" if head else last
     require(value in allowed, f"{name} must be {choices}, not {value!r}")
+
+
+def check_reduction(reduction, loss):
+    """Refuse a `reduction` of a `loss` (...) that does not exist or is not defined.
+
+    >>> def mse_loss(input, target, reduction="mean"):
+    ...     loss = (input - target) ** 2
+    ...     check_reduction(reduction, loss)
+    ...     return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](loss)
+    >>> mse_loss(np.ones(2), np.zeros(2), "avg")
+    Traceback (most recent call last):
+    ValueError: mse_loss: reduction must be 'mean', 'sum' or 'none', not 'avg'
+    >>> mse_loss(np.ones(0), np.zeros(0))
+    Traceback (most recent call last):
+    ValueError: mse_loss: there is no mean of an empty batch (shape (0,));
+    pass at least one example, or reduction='sum'
+    """
+    check_in(reduction, "reduction", ("mean", "sum", "none"))
+    require(
+        np.size(loss) or reduction != "mean",
+        f"there is no mean of an empty batch (shape {np.shape(loss)}); pass at least "
+        "one example, or reduction='sum'",
+    )
+
+
+def check_dim(dim, x):
+    """Refuse a `dim` that the array `x` (...) does not have.
+
+    >>> def softmax(input, dim):
+    ...     check_dim(dim, input)
+    >>> softmax(np.ones((4, 3)), 2)
+    Traceback (most recent call last):
+    ValueError: softmax: dim must lie between -2 and 1 for an array of shape (4, 3),
+    not 2
+    >>> softmax(np.ones((4, 3)), 1.0)
+    Traceback (most recent call last):
+    TypeError: softmax: dim must be a whole number, not 1.0
+    """
+    is_whole = isinstance(dim, (int, np.integer)) and not isinstance(dim, bool)
+    require(is_whole, f"dim must be a whole number, not {dim!r}", TypeError)
+    ndim = np.ndim(x)
+    require(ndim, "the array has no dimensions, so none can be chosen; reshape it")
+    require(
+        -ndim <= dim < ndim,
+        f"dim must lie between {-ndim} and {ndim - 1} for an array of shape "
+        f"{np.shape(x)}, not {dim}",
+    )
 
 
 def check_finite(x, name):

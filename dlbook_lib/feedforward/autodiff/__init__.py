@@ -1,0 +1,2 @@
+"""Grow back-propagation into a general automatic-differentiation engine, then
+differentiate twice."""

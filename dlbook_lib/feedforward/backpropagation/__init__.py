@@ -1,0 +1,1 @@
+"""Derive, code and check back-propagation for a fully connected network."""

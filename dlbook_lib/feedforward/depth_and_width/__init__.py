@@ -1,0 +1,1 @@
+"""Read a network as geometry, then ask what depth and width buy."""

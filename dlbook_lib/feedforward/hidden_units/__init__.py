@@ -1,0 +1,2 @@
+"""A tour of activation functions with their gradients, failure modes and initial-
+bias tricks."""
