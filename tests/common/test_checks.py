@@ -30,6 +30,13 @@ def test_an_empty_batch_is_refused():
         checks.as_float(np.ones((0, 3)), "x")
 
 
+def test_an_empty_batch_passes_where_it_means_something():
+    x = np.ones((0, 3))
+    assert checks.as_float(x, "x", empty=True) is x
+    y = np.zeros((0, 3), int)
+    assert checks.as_labels(y, "y", classes=2, empty=True) is y
+
+
 def test_rank_may_be_one_of_several():
     checks.check_ndim(np.ones(3), "x", (1, 2))
     with pytest.raises(ValueError, match="x must have 1 or 2 dimensions, not 3"):
@@ -47,6 +54,43 @@ def test_labels():
         checks.as_labels([0.0, np.nan], "y")
     with pytest.raises(ValueError, match="y is empty"):
         checks.as_labels([], "y")
+
+
+def test_an_ignored_label_counts_for_nothing():
+    y = np.array([0, -100, 1])
+    assert checks.as_labels(y, "y", classes=2, ignore_index=-100) is y
+    assert checks.as_labels(y[1:2], "y", classes=2, ignore_index=-100).size == 1
+    with pytest.raises(ValueError, match="y holds label -100"):
+        checks.as_labels(y, "y", classes=2)
+    with pytest.raises(ValueError, match="y holds label 2 but there are 2 classes"):
+        checks.as_labels([2, 9], "y", classes=2, ignore_index=9)
+
+
+@pytest.mark.parametrize("reduction", ["avg", None, "None", 3])
+def test_an_unknown_reduction_is_refused(reduction):
+    with pytest.raises(ValueError, match="must be 'mean', 'sum' or 'none', not"):
+        checks.check_reduction(reduction, np.ones(3))
+
+
+def test_only_the_mean_of_nothing_is_refused():
+    for reduction in ("sum", "none"):
+        checks.check_reduction(reduction, np.ones(0))
+    checks.check_reduction("mean", np.float64(3.0))
+    with pytest.raises(ValueError, match="no mean of an empty batch"):
+        checks.check_reduction("mean", np.ones((0, 2)))
+
+
+def test_dims():
+    for dim in (-2, 0, np.int64(1)):
+        checks.check_dim(dim, np.ones((2, 3)))
+    for dim in (-3, 2):
+        with pytest.raises(ValueError, match="dim must lie between -2 and 1"):
+            checks.check_dim(dim, np.ones((2, 3)))
+    for dim in (None, 1.0, True, "0", (0, 1)):
+        with pytest.raises(TypeError, match="dim must be a whole number"):
+            checks.check_dim(dim, np.ones((2, 3)))
+    with pytest.raises(ValueError, match="no dimensions"):
+        checks.check_dim(0, np.ones(()))
 
 
 def test_binary_labels():

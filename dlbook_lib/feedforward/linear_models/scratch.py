@@ -2,6 +2,7 @@
 
 A batch `input` is (N, in), one example a row; `weight` is (out, in) and `bias` (out,),
 as in PyTorch, so scores and targets are (N, out): a column even for a single output.
+Functions of single numbers, and `linear`, take any batch shape, an empty one included.
 Each function `f` comes with `f_backward`, which takes `dy`, the gradient of some cost
 with respect to the output of `f`, and hands back those with respect to its inputs.
 """
@@ -11,8 +12,8 @@ import numpy as np
 from dlbook_lib.common.checks import (
     as_float,
     check_finite,
-    check_in,
     check_positive,
+    check_reduction,
     check_same_shape,
     require,
 )
@@ -23,13 +24,14 @@ def linear(input, weight, bias=None):
 
     Parameters
     ----------
-    input : ndarray (N, in)
+    input : ndarray (..., in)
+        Any batch shape, such as (N, in).
     weight : ndarray (out, in)
     bias : ndarray (out,), optional
 
     Returns
     -------
-    ndarray (N, out)
+    ndarray (..., out)
 
     Raises
     ------
@@ -42,14 +44,15 @@ def linear(input, weight, bias=None):
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, -1.0]]), np.array([0.5]))
     array([[1.5]])
     """
-    input = as_float(input, "input", ndim=2)
+    input = as_float(input, "input", empty=True)
     weight = as_float(weight, "weight", ndim=2)
+    require(input.ndim, "input is a single number; is it (N, in)?")
     require(
-        input.shape[1] == weight.shape[1],
-        f"input has {input.shape[1]} features but weight expects {weight.shape[1]} "
+        input.shape[-1] == weight.shape[1],
+        f"input has {input.shape[-1]} features but weight expects {weight.shape[1]} "
         f"(input {input.shape}, weight {weight.shape}); is weight (out, in)?",
     )
-    score = input @ weight.T  # (N, out)
+    score = input @ weight.T  # (..., out)
     if bias is None:
         return score
     bias = as_float(bias, "bias", ndim=1)
@@ -66,14 +69,14 @@ def linear_backward(dy, input, weight, bias=None):
 
     Parameters
     ----------
-    dy : ndarray (N, out)
+    dy : ndarray (..., out)
         Gradient of the cost with respect to the scores.
     input, weight, bias
         As given to `linear`.
 
     Returns
     -------
-    dinput : ndarray (N, in)
+    dinput : ndarray (..., in)
     dweight : ndarray (out, in)
     dbias : ndarray (out,), or None where there is no bias
 
@@ -86,13 +89,16 @@ def linear_backward(dy, input, weight, bias=None):
     >>> linear_backward(dy, x, w, np.zeros(1))
     (array([[10., 14.]]), array([[2., 6.]]), array([2.]))
     """
-    dy = as_float(dy, "dy", ndim=2)
+    dy = as_float(dy, "dy", empty=True)
+    shape = (*input.shape[:-1], len(weight))
     require(
-        dy.shape == (len(input), len(weight)),
-        f"dy has shape {dy.shape} but the scores have "
-        f"{(len(input), len(weight))}; pass the gradient of the scores",
+        dy.shape == shape,
+        f"dy has shape {dy.shape} but the scores have {shape}; pass the gradient of "
+        "the scores",
     )
-    return dy @ weight, dy.T @ input, None if bias is None else dy.sum(axis=0)
+    rows = dy.reshape(-1, len(weight))  # (N, out), whatever the batch shape
+    dweight = rows.T @ input.reshape(-1, input.shape[-1])
+    return dy @ weight, dweight, None if bias is None else rows.sum(axis=0)
 
 
 def mse_loss(input, target, reduction="mean"):
@@ -114,17 +120,18 @@ def mse_loss(input, target, reduction="mean"):
     TypeError
         If an array does not hold floating-point numbers.
     ValueError
-        If the shapes differ (PyTorch warns and broadcasts) or an array is empty
-        (PyTorch's mean is NaN).
+        If the shapes differ (PyTorch warns and broadcasts), or if the mean is asked of
+        an empty batch (PyTorch's is NaN).
 
     >>> mse_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0]))
     np.float64(5.0)
     """
-    input, target = as_float(input, "input"), as_float(target, "target")
+    input = as_float(input, "input", empty=True)
+    target = as_float(target, "target", empty=True)
     check_same_shape(input=input, target=target)
-    check_in(reduction, "reduction", ("mean", "sum", "none"))
     loss = (input - target) ** 2
-    return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
+    check_reduction(reduction, loss)
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](loss)
 
 
 def mse_loss_backward(dy, input, target, reduction="mean"):
@@ -166,7 +173,7 @@ def sigmoid(input):
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    input = as_float(input, "input")
+    input = as_float(input, "input", empty=True)
     small = np.exp(np.where(input.real < 0, input, -input))  # exp(-|z|), at most 1
     return np.where(input.real < 0, small, 1) / (1 + small)
 
@@ -205,22 +212,25 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
     TypeError
         If an array does not hold floating-point numbers.
     ValueError
-        If the shapes differ, an array is empty, or a label is NaN or outside 0 to 1.
+        If the shapes differ, if a label is NaN or outside 0 to 1, or if the mean is
+        asked of an empty batch.
 
     >>> binary_cross_entropy_with_logits(np.array([800.0, -800.0]), np.ones(2))
     np.float64(400.0)
     """
-    z, target = as_float(input, "input"), as_float(target, "target")
+    z = as_float(input, "input", empty=True)
+    target = as_float(target, "target", empty=True)
     check_same_shape(input=z, target=target)
-    check_in(reduction, "reduction", ("mean", "sum", "none"))
+    wrong = target[~((target >= 0) & (target <= 1))]
     require(
-        np.all((target >= 0) & (target <= 1)),
-        "target must lie between 0 and 1, but holds "
-        f"{target.min()} to {target.max()}; recode the classes as 0 and 1",
+        not wrong.size,
+        f"target must lie between 0 and 1, but holds {wrong[:3]}; "
+        "recode the classes as 0 and 1",
     )
     small = np.exp(np.where(z.real < 0, z, -z))  # exp(-|z|), at most 1
     loss = np.where(z.real < 0, 0, z) - z * target + np.log1p(small)
-    return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
+    check_reduction(reduction, loss)
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](loss)
 
 
 def binary_cross_entropy_with_logits_backward(dy, input, target, reduction="mean"):
@@ -489,5 +499,6 @@ def and_of_halfplanes(input, weight, bias):
     >>> and_of_halfplanes(corner, np.eye(2), np.zeros(2))
     array([ True, False])
     """
+    input = as_float(input, "input", ndim=2, empty=True)
     inside = linear(input, weight, bias) > 0  # (N, K)
     return inside.sum(axis=1) > len(weight) - 0.5

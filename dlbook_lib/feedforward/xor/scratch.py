@@ -78,7 +78,7 @@ def relu(input):
     >>> relu([-2.0, 0.0, 3.0])
     array([0., 0., 3.])
     """
-    return np.maximum(as_float(input, "input"), 0)
+    return np.maximum(as_float(input, "input", empty=True), 0)
 
 
 def relu_backward(dy, input):
@@ -99,8 +99,8 @@ def relu_backward(dy, input):
     >>> relu_backward([5.0, 5.0, 5.0], [-2.0, 0.0, 3.0])
     array([0., 0., 5.])
     """
-    dy = as_float(dy, "dy")
-    input = as_float(input, "input")
+    dy = as_float(dy, "dy", empty=True)
+    input = as_float(input, "input", empty=True)
     check_same_shape(dy=dy, input=input)
     return dy * (input > 0)
 

@@ -29,9 +29,10 @@ def assert_same(name, *args, **kw):
             np.testing.assert_allclose(a, b, **CLOSE)
 
 
+@pytest.mark.parametrize("batch", [(), (0,), (5,), (4, 1, 3)])
 @pytest.mark.parametrize("out", [1, 3])
-def test_linear_and_its_gradients(out):
-    x, w, b, dy = draw((5, 2), (out, 2), (out,), (5, out))
+def test_linear_and_its_gradients(out, batch):
+    x, w, b, dy = draw((*batch, 2), (out, 2), (out,), (*batch, out))
     assert_same("linear", x, w, b)
     assert_same("linear", x, w)
     assert_same("linear_backward", dy, x, w, b)
@@ -48,6 +49,15 @@ def test_losses_and_their_gradients(name, reduction):
     y, dy = 1 / (1 + np.exp(-y)), dy if reduction == "none" else 0.7
     assert_same(name, 50 * s, y, reduction=reduction)
     assert_same(f"{name}_backward", dy, 50 * s, y, reduction)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_empty_batches_agree(name, reduction):
+    empty = np.ones((0, 2))
+    assert_same(name, empty, empty, reduction=reduction)
+    dy = empty if reduction == "none" else 1.0
+    assert_same(f"{name}_backward", dy, empty, empty, reduction)
 
 
 def test_extreme_scores_agree():
