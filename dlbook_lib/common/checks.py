@@ -76,7 +76,7 @@ def as_float(x, name, *, ndim=None, empty=False):
     TypeError: mean: x must hold floating-point numbers, not int64 (shape (2,));
     try np.asarray(x, dtype=float)
     """
-    x = np.asarray(x)
+    x = _as_array(x, name)
     require(
         np.issubdtype(x.dtype, np.inexact),
         f"{name} must hold floating-point numbers, not {x.dtype} (shape {x.shape}); "
@@ -126,7 +126,7 @@ def as_labels(y, name, *, classes=None, ignore_index=None, empty=False):
     ValueError: one_hot: y holds label 3 but there are 3 classes, 0 to 2;
     do the labels start at 1?
     """
-    y = np.asarray(y)
+    y = _as_array(y, name)
     require(
         empty or y.size, f"{name} is empty (shape {y.shape}); pass at least one label"
     )
@@ -177,7 +177,7 @@ def as_binary(y, name):
     ValueError: positives: y must hold only 0 and 1, but holds -1 (shape (2,));
     recode the two classes as 0 and 1
     """
-    y = np.asarray(y)
+    y = _as_array(y, name)
     require(y.size, f"{name} is empty (shape {y.shape}); pass at least one label")
     for wrong in y[(y != 0) & (y != 1)][:1]:
         require(
@@ -186,6 +186,18 @@ def as_binary(y, name):
             "recode the two classes as 0 and 1",
         )
     return y if np.issubdtype(y.dtype, np.floating) else y.astype(float)
+
+
+def _as_array(x, name):
+    """`x` as an array (...), unless its rows have different lengths."""
+    try:
+        return np.asarray(x)
+    except ValueError:
+        require(
+            False,
+            f"{name} is no array: its rows have different lengths; make them equally "
+            "long, or pass one row at a time",
+        )
 
 
 def check_ndim(x, name, ndim):
@@ -237,7 +249,8 @@ def check_in(value, name, allowed):
     """
     *head, last = map(repr, allowed)
     choices = f"{', '.join(head)} or {last}" if head else last
-    require(value in allowed, f"{name} must be {choices}, not {value!r}")
+    is_one = any(type(value) is type(each) and value == each for each in allowed)
+    require(is_one, f"{name} must be {choices}, not {value!r}")
 
 
 def check_reduction(reduction, loss):

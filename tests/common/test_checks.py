@@ -18,6 +18,14 @@ def test_what_is_not_floating_is_refused(x):
         checks.as_float(x, "x")
 
 
+@pytest.mark.parametrize(
+    "as_array", [checks.as_float, checks.as_labels, checks.as_binary]
+)
+def test_ragged_rows_are_refused(as_array):
+    with pytest.raises(ValueError, match="x is no array: its rows have different len"):
+        as_array([[1.0], [1.0, 2.0]], "x")
+
+
 def test_nan_passes_and_check_finite_stops_it():
     x = checks.as_float([0.0, np.nan, np.inf], "x")
     with pytest.raises(ValueError, match=r"in 2 of 3 places, first at \(1,\)"):
