@@ -1,7 +1,8 @@
 """Lay out a new page: notebook, package, tests, solutions, and its line in _toc.yml.
 
 What is laid out is a draft, small but true: it runs, and it passes every structure
-test. It stops being a draft when its metadata no longer says so.
+test. It stops being a draft when its metadata no longer says so. Where the library has
+the page's package already, the package stays, and the notebook shows it.
 
 Usage: python -m tools.new_page feedforward/depth_and_width
 """
@@ -84,19 +85,22 @@ def lay_out(root: Path, name: str) -> list[Path]:
     solutions = notebook.with_name("solutions.ipynb")
     package = root / words["folder"]
     tests = root / "tests" / Path(words["folder"]).relative_to("dlbook_lib")
-    for path in (notebook, package / "scratch.py", tests):
+    for path in (notebook, package / "exercises.py"):
         if path.exists():
             raise SystemExit(f"{path.relative_to(root)} exists; edit it, or remove it")
+    coded = (package / "scratch.py").exists()
 
     chapter_init = package.parent / "__init__.py"
     if not chapter_init.exists():
         _write(chapter_init, f'"""{new.chapter_title}."""\n')
-    _write(package / "__init__.py", f'"""{textwrap.fill(new.purpose, 80)}"""\n')
-    for module in ("scratch", "pytorch", "exercises"):
+    if not coded:
+        _write(package / "__init__.py", f'"""{textwrap.fill(new.purpose, 80)}"""\n')
+    for module in ("exercises",) if coded else ("scratch", "pytorch", "exercises"):
         _write(package / f"{module}.py", _text(f"{module}.py", words))
         _write(tests / f"test_{module}.py", _text(f"test_{module}.py", words))
 
-    write(notebook, _notebook(root, "page", words, draft=True, minutes=new.minutes))
+    page = "page_around" if coded else "page"
+    write(notebook, _notebook(root, page, words, draft=True, minutes=new.minutes))
     if not solutions.exists():
         write(solutions, _notebook(root, "solutions", words))
     answers = read(solutions)

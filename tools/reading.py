@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from tools.execution.notebook import code_cells, read
-from tools.pages import Page, entries, pages
+from tools.pages import Page, entries, page_at, pages
 
 LABEL = re.compile(r"^\(([^()\s]+)\)=\s*$")
 EQUATION = re.compile(r"^\$\$\s*\(([^()\s]+)\)\s*$")
@@ -175,6 +177,19 @@ def section(root: Path, path: Path, label: str) -> list[Line] | None:
 def taught(root: Path) -> list[Page]:
     """The pages with a package of their own: those of the chapters, in order."""
     return [page for page in pages(root) if page.package]
+
+
+def packaged(root: Path) -> list[Page]:
+    """The pages that have a package, in the order of the plan, `book/syllabus.yml`.
+
+    A package may stand before its page is written.
+    """
+    syllabus = yaml.safe_load((root / "book/syllabus.yml").read_text("utf-8"))
+    planned = [
+        page_at(Path("chapters", entry["chapter"], f"{name}.ipynb"))
+        for name, entry in syllabus["pages"].items()
+    ]
+    return [p for p in planned if (root / p.package.replace(".", "/")).is_dir()]
 
 
 def _unfenced(source: str) -> Iterator[str]:

@@ -3,7 +3,15 @@
 import ast
 
 from tools.pages import ROOT, pages
-from tools.reading import cell_trees, imports, module_imports, modules, taught, tree
+from tools.reading import (
+    cell_trees,
+    imports,
+    module_imports,
+    modules,
+    packaged,
+    taught,
+    tree,
+)
 
 
 def within(name, package):
@@ -12,15 +20,15 @@ def within(name, package):
 
 
 def forward_imports(root):
-    """Imports of a page that `_toc.yml` puts later, and of pages by `common`."""
-    order = [page.package for page in taught(root)]
+    """Imports of a page that comes later in the book, and of pages by `common`."""
+    order = [page.package for page in packaged(root)]
     found = []
     for name in modules(root):
         own = next((i for i, page in enumerate(order) if within(name, page)), -1)
         for used in sorted(module_imports(root, name)):
             at = next((i for i, page in enumerate(order) if within(used, page)), -1)
             if at > own >= 0:
-                found.append(f"{name} imports {used}, which comes later in _toc.yml")
+                found.append(f"{name} imports {used}, which comes later in the book")
             elif at >= 0 and within(name, "dlbook_lib.common"):
                 found.append(f"{name} imports {used}; common imports no page")
     return found
@@ -36,7 +44,7 @@ def test_an_import_of_a_later_page_is_named(book):
     book.edit(book.library / "depth_and_width/scratch.py", r"\Z", line)
     book.edit("dlbook_lib/common/checks.py", r"\Z", line)
     found = "\n".join(forward_imports(book.root))
-    assert "cost_functions.scratch, which comes later in _toc.yml" in found
+    assert "cost_functions.scratch, which comes later in the book" in found
     assert "common.checks imports dlbook_lib.feedforward.cost_functions" in found
 
 
@@ -47,7 +55,7 @@ def test_an_import_of_an_earlier_page_is_fine(book):
 
 
 def forward_imports_of_cells(root):
-    found, order = [], [page.package for page in taught(root)]
+    found, order = [], [page.package for page in packaged(root)]
     for page in pages(root):
         chapter_done = [p.package for p in taught(root) if p.chapter == page.chapter]
         last = page.package or (chapter_done[-1] if chapter_done else None)

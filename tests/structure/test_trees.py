@@ -7,24 +7,23 @@ import yaml
 
 from tools import stamp
 from tools.pages import ROOT, entries, pages
-from tools.reading import taught
+from tools.reading import packaged, taught
 
-MODULES = ("__init__.py", "scratch.py", "pytorch.py", "exercises.py")
+MODULES = ("__init__.py", "scratch.py", "pytorch.py")
 OTHER_TESTS = {"common", "pages", "site", "structure", "tools", "colab"}
 
 
 def missing(root):
-    """What a page of the contents lacks."""
+    """What a page of the contents, or a package that waits for its page, lacks."""
     found = []
     for entry in entries(root):
         if sum((root / f"{entry}{end}").exists() for end in (".md", ".ipynb")) != 1:
             found.append(f"_toc.yml: {entry} is not one .md or .ipynb file")
-    for page in taught(root):
+    written = taught(root)
+    for page in [*written, *(p for p in packaged(root) if p not in written)]:
         package = root / page.package.replace(".", "/")
-        for path in [
-            *(package / name for name in MODULES),
-            package.parent / MODULES[0],
-        ]:
+        names = [*MODULES, "exercises.py"] if page in written else MODULES
+        for path in [*(package / name for name in names), package.parent / MODULES[0]]:
             if not path.exists():
                 found.append(f"{page.path} lacks {path.relative_to(root)}")
         if not list((root / page.tests).glob("test_*.py")):
@@ -33,11 +32,10 @@ def missing(root):
 
 
 def strays(root):
-    """Notebooks, packages and test folders that no page of the contents owns."""
-    known = pages(root)
-    notebooks = {page.path for page in known}
-    packages = {page.package for page in known}
-    tests = {page.tests for page in known}
+    """Notebooks that no page of the contents owns; code and tests without a plan."""
+    notebooks = {page.path for page in pages(root)}
+    packages = {page.package for page in packaged(root)}
+    tests = {page.tests for page in packaged(root)}
     found = [
         path
         for path in (root / "chapters").rglob("*.ipynb")
@@ -53,7 +51,7 @@ def strays(root):
         if is_test and path.relative_to(root) not in tests:
             found.append(path)
     return [
-        f"{path.relative_to(root)} belongs to no page of _toc.yml" for path in found
+        f"{path.relative_to(root)} belongs to no page of the book" for path in found
     ]
 
 
@@ -77,12 +75,26 @@ def test_missing_and_stray_parts_are_named(book):
         f"{book.second} lacks {book.library}/cost_functions/pytorch.py",
     ]
     assert strays(book.root) == [
-        f"{path} belongs to no page of _toc.yml"
+        f"{path} belongs to no page of the book"
         for path in (
             book.first.with_name("draft.ipynb"),
             "dlbook_lib/recurrent/gates",
             "tests/feedforward/depth",
         )
+    ]
+
+
+def test_a_package_may_wait_for_its_page(book):
+    package = book.root / "dlbook_lib/recurrent/gated_units"
+    package.mkdir(parents=True)
+    for path in (package.parent, package):
+        (path / "__init__.py").write_text('"""Gates."""\n')
+    (package / "scratch.py").write_text('"""Gates."""\n')
+    assert not strays(book.root)
+    page = "chapters/05_recurrent/gated_units.ipynb"
+    assert missing(book.root) == [
+        f"{page} lacks dlbook_lib/recurrent/gated_units/pytorch.py",
+        f"{page} lacks tests in tests/recurrent/gated_units",
     ]
 
 

@@ -7,7 +7,7 @@ import re
 import types
 
 from tools.pages import ROOT
-from tools.reading import taught
+from tools.reading import packaged
 
 # Autograd is the twin of a derivative and of its numeric check.
 ONLY_SCRATCH = re.compile(r".*_backward|numeric_\w+|complex_step\w*|check_gradient\w*")
@@ -96,7 +96,7 @@ def members(name, thing, twin):
 
 def test_twins_have_the_same_names_and_parameters(holds):
     found = []
-    for page in taught(ROOT):
+    for page in packaged(ROOT):
         pair = [f"{page.package}.{half}" for half in ("scratch", "pytorch")]
         found += differences(*map(importlib.import_module, pair))
     holds(found)

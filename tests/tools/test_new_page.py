@@ -121,6 +121,22 @@ def test_an_existing_page_is_left_alone(root):
     assert scratch.read_text() == "mine\n"
 
 
+def test_a_page_is_laid_out_around_its_package(root):
+    package = root / "dlbook_lib/convolutional/pooling"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "scratch.py", "pytorch.py"):
+        (package / name).write_text(f'"""Mine: {name}."""\n')
+    path, solutions = new_page.lay_out(root, "convolutional/pooling")
+    assert (package / "scratch.py").read_text() == '"""Mine: scratch.py."""\n'
+    assert [p.name for p in (root / "tests/convolutional/pooling").iterdir()] == [
+        "test_exercises.py"
+    ]
+    source = "\n".join(cell.source for cell in read(root / path).cells)
+    assert "show_source(in_numpy)" in source
+    assert "show_source(in_torch)" in source
+    assert "solve_cube" in "\n".join(c.source for c in read(root / solutions).cells)
+
+
 def test_usage_is_told():
     with pytest.raises(SystemExit, match=r"Usage: python -m tools\.new_page"):
         new_page.main([])
