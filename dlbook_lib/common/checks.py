@@ -38,7 +38,8 @@ def require(ok, sentence, error=ValueError):
         frame = sys._getframe(1)
         while frame.f_globals is globals():
             frame = frame.f_back
-        raise error(f"{frame.f_code.co_qualname}: {sentence}")
+        name = frame.f_code.co_qualname.removesuffix(".__init__")
+        raise error(f"{name}: {sentence}")
 
 
 def as_float(x, name, *, ndim=None, empty=False):
@@ -89,6 +90,31 @@ def as_float(x, name, *, ndim=None, empty=False):
         empty or x.size, f"{name} is empty (shape {x.shape}); pass at least one example"
     )
     return x
+
+
+def as_floats(arrays, name, *, count=None):
+    """Hand back a list of arrays (...) of floating-point numbers, such as parameters.
+
+    >>> def norm(params):
+    ...     a, b = as_floats(params, "params", count=2)
+    ...     return ((a**2).sum() + (b**2).sum()) ** 0.5
+    >>> norm([np.array([3.0]), np.array([4.0])])
+    np.float64(5.0)
+    >>> norm([np.array([3.0])])
+    Traceback (most recent call last):
+    ValueError: norm: params must be 2 arrays, not 1
+    >>> norm(np.array([3.0, 4.0]))
+    Traceback (most recent call last):
+    TypeError: norm: params must be a list of arrays, not ndarray
+    """
+    kind = type(arrays).__name__
+    is_list = isinstance(arrays, (list, tuple))
+    require(is_list, f"{name} must be a list of arrays, not {kind}", TypeError)
+    require(
+        count is None or len(arrays) == count,
+        f"{name} must be {count} arrays, not {len(arrays)}",
+    )
+    return [as_float(x, f"{name}[{i}]") for i, x in enumerate(arrays)]
 
 
 def as_labels(y, name, *, classes=None, ignore_index=None, empty=False):
@@ -276,6 +302,53 @@ def check_reduction(reduction, loss):
     )
 
 
+def as_share(dy, input, reduction):
+    """What each element of a loss counts for in the cost that is differentiated.
+
+    Parameters
+    ----------
+    dy : float, or ndarray (...) with ``reduction="none"``
+        Gradient of the cost with respect to the loss; 1.0 if the loss is the cost.
+    input : ndarray (...)
+        What the loss was given, one element for each of its terms.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    float or ndarray (...)
+        `dy`, divided by the number of elements for a mean.
+
+    >>> def mse_loss_backward(dy, input, target, reduction="mean"):
+    ...     return as_share(dy, input, reduction) * 2 * (input - target)
+    >>> mse_loss_backward(np.ones((5, 1)), np.ones(5), np.zeros(5), "none")
+    Traceback (most recent call last):
+    ValueError: mse_loss_backward: dy has shape (5, 1) but input has shape (5,);
+    reshape one of them, nothing is broadcast here
+    >>> mse_loss_backward(np.ones(5), np.ones(5), np.zeros(5))
+    Traceback (most recent call last):
+    ValueError: mse_loss_backward: dy must be a number with reduction='mean', as the
+    loss is, not shape (5,); try 1.0
+    """
+    check_reduction(reduction, input)
+    dy = _as_array(dy, "dy")
+    require(
+        np.issubdtype(dy.dtype, np.number),
+        f"dy must hold numbers, not {dy.dtype}; it is a gradient, try 1.0",
+        TypeError,
+    )
+    if reduction == "none":
+        dy = as_float(dy, "dy", empty=True)
+        check_same_shape(dy=dy, input=input)
+        return dy
+    require(
+        dy.ndim == 0,
+        f"dy must be a number with reduction={reduction!r}, as the loss is, not shape "
+        f"{dy.shape}; try 1.0",
+    )
+    dy = dy.item()  # a Python number does not change the precision of an array
+    return dy / np.size(input) if reduction == "mean" else dy
+
+
 def check_dim(dim, x):
     """Refuse a `dim` that the array `x` (...) does not have.
 
@@ -300,6 +373,26 @@ def check_dim(dim, x):
     )
 
 
+def check_between(x, name, low, high):
+    """Refuse an array `x` (...) with a number below `low`, above `high`, or NaN.
+
+    >>> def entropy(p):
+    ...     check_between(p, "p", 0, 1)
+    >>> entropy(np.array([0.5, 1.5, np.nan]))
+    Traceback (most recent call last):
+    ValueError: entropy: p must lie between 0 and 1 but holds 1.5 (2 of 3 numbers lie
+    outside); check how it was made
+    """
+    outside = np.ravel(x)[~np.ravel((x >= low) & (x <= high))]
+    for wrong in outside[:1]:
+        require(
+            False,
+            f"{name} must lie between {low} and {high} but holds {wrong:g} "
+            f"({len(outside)} of {np.size(x)} numbers lie outside); check how it was "
+            "made",
+        )
+
+
 def check_finite(x, name):
     """Refuse an array `x` (...) that holds NaN or infinity.
 
@@ -319,8 +412,10 @@ def check_finite(x, name):
         )
 
 
-def check_positive(value, name, *, integer=False):
+def check_positive(value, name, *, integer=False, zero=False):
     """Refuse a number that is not above 0 or, with `integer`, not a whole number.
+
+    With `zero`, 0 will do as well.
 
     >>> def descend(lr, steps):
     ...     check_positive(lr, "lr")
@@ -334,8 +429,8 @@ def check_positive(value, name, *, integer=False):
     """
     kind = "a whole number" if integer else "a number"
     types = (int, np.integer) if integer else (int, float, np.integer, np.floating)
-    sentence = f"{name} must be {kind} above 0, not {value!r}"
+    sentence = f"{name} must be {kind} above 0{' or 0' if zero else ''}, not {value!r}"
     require(
         isinstance(value, types) and not isinstance(value, bool), sentence, TypeError
     )
-    require(value > 0, sentence)
+    require(value > 0 or (zero and value == 0), sentence)

@@ -17,7 +17,8 @@ print(time.perf_counter() - start, *sorted({heavy} & sys.modules.keys()))
 
 
 @pytest.mark.parametrize(
-    "name", ["checks", "claims", "devices", "exercises", "output", "rng", "source"]
+    "name",
+    ["checks", "claims", "devices", "exercises", "memory", "output", "rng", "source"],
 )
 def test_import_is_quick_and_light(name):
     code = SCRIPT.format(name=name, heavy=HEAVY)

@@ -129,17 +129,13 @@ class LogisticRegression:
         self.weight, self.bias = params
         return losses
 
-    def logits(self, input):
-        """As in scratch: log-odds of class 1 (N, 1) for `input` (N, in), in nats."""
-        return linear(input, self.weight, self.bias)
-
     def probability(self, input):
         """As in scratch: probability of class 1 (N, 1) for `input` (N, in)."""
-        return sigmoid(self.logits(input))
+        return sigmoid(linear(input, self.weight, self.bias))
 
     def predict(self, input):
         """As in scratch: the likelier class (N, 1), 0 or 1, for `input` (N, in)."""
-        return (self.logits(input) > 0).to(input.dtype)
+        return (linear(input, self.weight, self.bias) > 0).to(input.dtype)
 
 
 def quadratic_features(input):

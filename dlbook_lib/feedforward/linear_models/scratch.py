@@ -11,6 +11,9 @@ import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
+    as_floats,
+    as_share,
+    check_between,
     check_finite,
     check_positive,
     check_reduction,
@@ -82,20 +85,23 @@ def linear_backward(dy, input, weight, bias=None):
 
     Raises
     ------
-    ValueError
-        If `dy` has another shape than the scores.
+    TypeError, ValueError
+        As `linear`, and if `dy` has another shape than the scores.
 
     >>> dy, x, w = np.array([[2.0]]), np.array([[1.0, 3.0]]), np.array([[5.0, 7.0]])
     >>> linear_backward(dy, x, w, np.zeros(1))
     (array([[10., 14.]]), array([[2., 6.]]), array([2.]))
     """
-    dy = as_float(dy, "dy", empty=True)
-    shape = (*input.shape[:-1], len(weight))
+    dy, input = as_float(dy, "dy", empty=True), as_float(input, "input", empty=True)
+    weight = as_float(weight, "weight", ndim=2)
     require(
-        dy.shape == shape,
-        f"dy has shape {dy.shape} but the scores have {shape}; pass the gradient of "
-        "the scores",
+        dy.shape[-1:] + input.shape[-1:] == weight.shape
+        and dy.shape[:-1] == input.shape[:-1],
+        f"shapes do not fit: dy {dy.shape}, input {input.shape}, weight "
+        f"{weight.shape}; they should be (..., out), (..., in) and (out, in)",
     )
+    if bias is not None:
+        check_same_shape(bias=as_float(bias, "bias"), one_for_each_output=weight[:, 0])
     rows = dy.reshape(-1, len(weight))  # (N, out), whatever the batch shape
     dweight = rows.T @ input.reshape(-1, input.shape[-1])
     return dy @ weight, dweight, None if bias is None else rows.sum(axis=0)
@@ -152,8 +158,10 @@ def mse_loss_backward(dy, input, target, reduction="mean"):
     >>> mse_loss_backward(1.0, np.array([1.0, 3.0]), np.array([0.0, 0.0]))
     array([1., 3.])
     """
-    share = dy / np.size(input) if reduction == "mean" else dy
-    return share * 2 * (input - target)
+    input = as_float(input, "input", empty=True)
+    target = as_float(target, "target", empty=True)
+    check_same_shape(input=input, target=target)
+    return as_share(dy, input, reduction) * 2 * (input - target)
 
 
 def sigmoid(input):
@@ -184,6 +192,8 @@ def sigmoid_backward(dy, input):
     >>> sigmoid_backward(np.array([1.0]), np.array([0.0]))
     array([0.25])
     """
+    dy, input = as_float(dy, "dy", empty=True), as_float(input, "input", empty=True)
+    check_same_shape(dy=dy, input=input)
     return dy * sigmoid(input) * sigmoid(-input)
 
 
@@ -221,12 +231,7 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
     z = as_float(input, "input", empty=True)
     target = as_float(target, "target", empty=True)
     check_same_shape(input=z, target=target)
-    wrong = target[~((target >= 0) & (target <= 1))]
-    require(
-        not wrong.size,
-        f"target must lie between 0 and 1, but holds {wrong[:3]}; "
-        "recode the classes as 0 and 1",
-    )
+    check_between(target, "target", 0, 1)
     small = np.exp(np.where(z.real < 0, z, -z))  # exp(-|z|), at most 1
     loss = np.where(z.real < 0, 0, z) - z * target + np.log1p(small)
     check_reduction(reduction, loss)
@@ -250,8 +255,11 @@ def binary_cross_entropy_with_logits_backward(dy, input, target, reduction="mean
     >>> binary_cross_entropy_with_logits_backward(1.0, np.zeros(2), y)
     array([ 0.25, -0.25])
     """
-    share = dy / np.size(input) if reduction == "mean" else dy
-    return share * (sigmoid(input) - target)
+    input = as_float(input, "input", empty=True)
+    target = as_float(target, "target", empty=True)
+    check_same_shape(input=input, target=target)
+    check_between(target, "target", 0, 1)
+    return as_share(dy, input, reduction) * (sigmoid(input) - target)
 
 
 def numeric_gradient(f, x, eps=1e-6):
@@ -274,12 +282,14 @@ def numeric_gradient(f, x, eps=1e-6):
     Raises
     ------
     ValueError
-        If `x` is not float64: rounding would drown the difference.
+        If `x` is not float64: rounding would drown the difference. If `eps` is not
+        positive.
 
     >>> numeric_gradient(lambda x: (x**2).sum(), np.array([1.0, -2.0])).round(6)
     array([ 2., -4.])
     """
     x = as_float(x, "x")
+    check_positive(eps, "eps")
     require(
         x.dtype == np.float64,
         f"x is {x.dtype}, too coarse for a step of {eps}; try x.astype(float)",
@@ -323,6 +333,7 @@ def gradient_descent(objective, params, *, lr, steps):
     """
     check_positive(lr, "lr")
     check_positive(steps, "steps", integer=True)
+    params = as_floats(params, "params")
     losses = []
     for _ in range(steps):
         loss, gradients = objective(*params)
@@ -355,6 +366,11 @@ def normal_equations(columns, target):
     columns = as_float(columns, "columns", ndim=2)
     target = as_float(target, "target", ndim=2)
     check_finite(columns, "columns")
+    require(
+        len(columns) == len(target),
+        f"columns has {len(columns)} rows but target has {len(target)} (columns "
+        f"{columns.shape}, target {target.shape}); give each example one row in both",
+    )
     gram = columns.T @ columns  # (D, D)
     rank = np.linalg.matrix_rank(gram, hermitian=True)
     require(
@@ -376,12 +392,14 @@ class LinearRegression:
 
     def fit_normal(self, input, target):
         """Solve the normal equations for `input` (N, in) and `target` (N, out)."""
-        ones = np.ones_like(input[:, :1])
-        solution = normal_equations(np.concatenate([input, ones], axis=1), target)
+        input = as_float(input, "input", ndim=2)
+        solution = normal_equations(np.c_[input, np.ones_like(input[:, 0])], target)
         self.weight, self.bias = solution[:-1].T, solution[-1]
 
     def fit_gd(self, input, target, *, lr, steps):
         """Descend the mean squared error from zero; the loss before each step."""
+        input = as_float(input, "input", ndim=2)
+        target = as_float(target, "target", ndim=2)
 
         def objective(weight, bias):
             score = linear(input, weight, bias)
@@ -389,8 +407,7 @@ class LinearRegression:
             _, dweight, dbias = linear_backward(dscore, input, weight, bias)
             return mse_loss(score, target), [dweight, dbias]
 
-        columns, outputs = input.shape[1], target.shape[1]
-        zeros = np.zeros((outputs, columns + 1), input.dtype)
+        zeros = np.zeros((target.shape[1], input.shape[1] + 1), input.dtype)
         start = [zeros[:, :-1], zeros[:, -1]]
         params, losses = gradient_descent(objective, start, lr=lr, steps=steps)
         self.weight, self.bias = params
@@ -431,6 +448,8 @@ class LogisticRegression:
         list of float
             Nats per example.
         """
+        input = as_float(input, "input", ndim=2)
+        check_positive(weight_decay, "weight_decay", zero=True)
 
         def objective(weight, bias):
             logits = linear(input, weight, bias)
@@ -445,17 +464,13 @@ class LogisticRegression:
         self.weight, self.bias = params
         return losses
 
-    def logits(self, input):
-        """Log-odds of class 1 (N, 1) for `input` (N, in), in nats."""
-        return linear(input, self.weight, self.bias)
-
     def probability(self, input):
         """Probability of class 1 (N, 1) for `input` (N, in)."""
-        return sigmoid(self.logits(input))
+        return sigmoid(linear(input, self.weight, self.bias))
 
     def predict(self, input):
         """The likelier class (N, 1), 0 or 1, for `input` (N, in)."""
-        return (self.logits(input) > 0).astype(input.dtype)
+        return (linear(input, self.weight, self.bias) > 0).astype(input.dtype)
 
 
 def quadratic_features(input):
@@ -500,5 +515,5 @@ def and_of_halfplanes(input, weight, bias):
     array([ True, False])
     """
     input = as_float(input, "input", ndim=2, empty=True)
-    inside = linear(input, weight, bias) > 0  # (N, K)
+    inside = linear(input, weight, as_float(bias, "bias")) > 0  # (N, K)
     return inside.sum(axis=1) > len(weight) - 0.5

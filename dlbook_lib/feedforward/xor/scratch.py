@@ -7,7 +7,13 @@ hundred seeds train in one loop.
 
 import numpy as np
 
-from dlbook_lib.common.checks import as_float, check_positive, check_same_shape, require
+from dlbook_lib.common.checks import (
+    as_float,
+    as_floats,
+    check_positive,
+    check_same_shape,
+    require,
+)
 from dlbook_lib.common.rng import numpy_generator
 
 
@@ -29,7 +35,7 @@ class ThresholdUnit:
 
     def __init__(self, weight, bias):
         self.weight = as_float(weight, "weight", ndim=1)
-        self.bias = bias
+        self.bias = as_float(bias, "bias", ndim=0)
 
     def __call__(self, input):
         """Answers (N,) for a batch `input` (N, in)."""
@@ -39,7 +45,7 @@ class ThresholdUnit:
             f"input has {input.shape[1]} columns but the unit has {len(self.weight)} "
             f"weights (input {input.shape}); is input (N, in)?",
         )
-        return (input @ self.weight + self.bias > 0).astype(input.dtype)
+        return (input @ self.weight > -self.bias).astype(input.dtype)
 
 
 def xor_from_gates(input):
@@ -162,7 +168,7 @@ def two_layer_backward(dy, input, weight1, bias1, weight2, bias2):
         In the order of the arguments and in their shapes; for a stack the first is
         (..., N, in), one gradient for each network.
     """
-    dy = as_float(dy, "dy")
+    dy, input = as_float(dy, "dy"), as_float(input, "input", ndim=2)
     one = two_layer(input[:1], weight1, bias1, weight2, bias2)  # checks the shapes
     shape = (*one.shape[:-2], len(input), one.shape[-1])
     require(
@@ -244,7 +250,7 @@ def descend(parameters, input, target, *, lr, steps):
     input, target = as_float(input, "input", ndim=2), as_float(target, "target", ndim=2)
     check_positive(lr, "lr")
     check_positive(steps, "steps", integer=True)
-    shape = (len(input), parameters[3].shape[-1])
+    shape = two_layer(input, *as_floats(parameters, "parameters", count=4)).shape[-2:]
     require(
         target.shape == shape,
         f"target has shape {target.shape} but a network's output {shape}; "
@@ -318,6 +324,8 @@ class KernelRidge:
 
     def kernel(self, a, b):
         """Kernel values (N, M) between the rows of `a` (N, in) and `b` (M, in)."""
+        a, b = as_float(a, "a", ndim=2), as_float(b, "b", ndim=2)
+        require(a.shape[1] == b.shape[1], f"{a.shape} and {b.shape} differ in columns")
         difference = a[:, None, :] - b[None, :, :]  # (N, M, in)
         return np.exp(-self.gamma * (difference**2).sum(axis=-1))
 
@@ -332,8 +340,6 @@ class KernelRidge:
     def predict(self, X):
         """Values (N,) at the rows of `X` (N, in)."""
         X = as_float(X, "X", ndim=2)
-        known = self.X_fit_.shape
-        require(X.shape[1] == known[1], f"X {X.shape} does not match fitted X {known}")
         return self.kernel(X, self.X_fit_) @ self.dual_coef_
 
 
@@ -355,9 +361,13 @@ def loss_slice(start, end, input, target, t):
     """
     t = as_float(t, "t", ndim=1)
     line = []
-    for a, b in zip(start, end, strict=True):
+    start = as_floats(start, "start", count=4)
+    for a, b in zip(start, as_floats(end, "end", count=4), strict=True):
         check_same_shape(start=a, end=b)
         s = t.astype(a.dtype).reshape(-1, *(1 for _ in a.shape))
         line.append((1 - s) * a + s * b)  # (T, ...): a stack of T networks
-    error = two_layer(input, *line) - target  # (T, N, out)
+    output = two_layer(input, *line)  # (T, N, out)
+    target = as_float(target, "target", ndim=2)
+    check_same_shape(target=target, each_output=output[0])
+    error = output - target  # (T, N, out)
     return (error**2).mean(axis=(-2, -1))

@@ -212,7 +212,7 @@ REFUSED = [
     (scratch.linear, (ONE, np.ones((2, 1)), np.ones(1)), "weight has 2 outputs but"),
     (scratch.linear, (np.ones(2), ONE), "linear: input has 2 features but weight"),
     (scratch.linear, (np.array(2.0), ONE), "linear: input is a single number"),
-    (scratch.linear_backward, (np.ones((2, 2)), ONE, ONE[:1]), "dy has shape"),
+    (scratch.linear_backward, (np.ones((2, 2)), ONE, ONE[:1]), "shapes do not fit: dy"),
     (scratch.mse_loss, (ONE, np.ones(2)), "mse_loss: input has shape"),
     (scratch.mse_loss, (ONE, ONE, "avg"), "mse_loss: reduction must be"),
     (scratch.mse_loss, (ONE[:0], ONE[:0]), "no mean of an empty batch"),

@@ -238,7 +238,7 @@ BAD_CALLS = [
     (
         lambda: KernelRidge(gamma=1.0).fit(CORNERS, XOR[:, 0]).predict(np.ones((2, 1))),
         ValueError,
-        "X (2, 1) does not match fitted X (4, 2)",
+        "(2, 1) and (4, 2) differ in columns",
     ),
     (
         lambda: loss_slice(BY_HAND, train_xor([0], 2, steps=1)[0], CORNERS, XOR, [0.5]),
