@@ -38,8 +38,8 @@ def require(ok, sentence, error=ValueError):
         frame = sys._getframe(1)
         while frame.f_globals is globals():
             frame = frame.f_back
-        name = frame.f_code.co_qualname.removesuffix(".__init__")
-        raise error(f"{name}: {sentence}")
+        name = frame.f_code.co_qualname.split(".<locals>.<")[0]  # not <listcomp>
+        raise error(f"{name.removesuffix('.__init__')}: {sentence}")
 
 
 def as_float(x, name, *, ndim=None, empty=False):
@@ -160,6 +160,11 @@ def as_labels(y, name, *, classes=None, ignore_index=None, empty=False):
         np.issubdtype(y.dtype, np.integer),
         f"{name} must hold integer class labels, not {y.dtype} (shape {y.shape}); "
         f"drop rows without a label, then try {name}.astype(int)",
+        TypeError,
+    )
+    require(
+        ignore_index is None or isinstance(ignore_index, (int, np.integer)),
+        f"ignore_index must be a whole number, not {ignore_index!r}; try -100",
         TypeError,
     )
     counted = y[y != ignore_index]

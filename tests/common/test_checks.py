@@ -72,6 +72,18 @@ def test_an_ignored_label_counts_for_nothing():
         checks.as_labels(y, "y", classes=2)
     with pytest.raises(ValueError, match="y holds label 2 but there are 2 classes"):
         checks.as_labels([2, 9], "y", classes=2, ignore_index=9)
+    with pytest.raises(TypeError, match="ignore_index must be a whole number, not 'x'"):
+        checks.as_labels(y, "y", ignore_index="x")
+
+
+class Doubled:
+    def __init__(self, arrays):
+        self.arrays = [2 * checks.as_float(x, "x") for x in arrays]
+
+
+def test_the_error_names_what_the_reader_called():
+    with pytest.raises(TypeError, match=r"^Doubled: x must hold floating-point"):
+        Doubled([[1.0], [1]])
 
 
 @pytest.mark.parametrize("reduction", ["avg", None, "None", 3])

@@ -6,7 +6,7 @@ differ between them, one that stands once may have any length. `...` stands for 
 number of batch axes, the same ones wherever it stands.
 
     import pytest
-    from hypothesis import given, strategies as st
+    from hypothesis import given, settings, strategies as st
 
     from dlbook_lib.feedforward.somewhere import scratch
     from dlbook_lib.feedforward.somewhere.scratch import linear, mse_loss, nll_loss
@@ -21,6 +21,7 @@ number of batch axes, the same ones wherever it stands.
     ]
 
     @pytest.mark.parametrize("call", CALLS, ids=str)
+    @settings(deadline=None)
     @given(data=st.data())
     def test_a_bad_call_ends_in_a_sentence(call, data):
         refuses(data.draw(call.bad()))
@@ -76,8 +77,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlbook_lib.common.checks import as_float
-
 NOT_OURS = re.compile(
     r"operands could not be broadcast|could not be broadcast|could not convert"
     r"|setting an array element|inhomogeneous|matmul: Input operand|core dimension"
@@ -88,10 +87,6 @@ NOT_OURS = re.compile(
     r"|object too deep|an integer is required|zero-size array|must match exactly"
     r"|cannot be interpreted as|positional argument|Traceback"
 )
-try:  # for now
-    as_float([[1.0], [1.0, 2.0]], "x")
-except ValueError as error:
-    RAGGED_IS_REFUSED = not str(error).startswith("setting")
 AXES = 2, 3, 4, 5, 6, 7, 8, 9
 
 
@@ -188,7 +183,9 @@ def gaps(calls, examples=300):
             found[key] = f"{key[0]} fails at a good call: {error!r}"
 
     for call in calls:
-        drawn = settings(max_examples=examples, database=None, derandomize=True)
+        drawn = settings(
+            max_examples=examples, database=None, derandomize=True, deadline=None
+        )
         drawn(given(call.bad())(collect))()
     return [found[key] for key in sorted(found)]
 
@@ -359,8 +356,7 @@ class Floats(Given):
         yield "objects", value.astype(object)
         yield "an array of strings", value.astype(str)
         yield "a string", "0.5"
-        if RAGGED_IS_REFUSED:
-            yield "ragged rows", [[1.0], [1.0, 2.0]]
+        yield "ragged rows", [[1.0], [1.0, 2.0]]
         if not self.optional:
             yield "None", None
         yield from self.out_of_range(value)

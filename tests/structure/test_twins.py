@@ -60,6 +60,9 @@ def same_parameters(ours, theirs, theirs_is_torch):
 
 
 def same_default(ours, theirs):
+    """Equal values, or a function and its twin."""
+    if inspect.isroutine(ours) and inspect.isroutine(theirs):
+        return ours.__name__ == theirs.__name__
     return ours is theirs or repr(ours) == repr(theirs)
 
 
@@ -115,6 +118,13 @@ def found(scratch, pytorch):
 def test_equal_twins_pass():
     code = "def f(x, *, dim=-1): ...\nclass A:\n  def __init__(self, n): ...\n"
     assert not found(code + "def f_backward(dy, x): ...", code)
+
+
+def test_a_function_as_default_is_compared_by_name():
+    code = "def relu(x): ...\ndef bent(x, g=relu): ...\n"
+    assert not found(code, code)
+    other = code.replace("g=relu", "g=tanh").replace("relu(", "tanh(")
+    assert "bent: g by another kind or default" in found(code, other)
 
 
 def test_a_missing_twin_is_named_on_either_side():

@@ -108,7 +108,7 @@ def relu_backward(dy, input):
     dy = as_float(dy, "dy", empty=True)
     input = as_float(input, "input", empty=True)
     check_same_shape(dy=dy, input=input)
-    return dy * (input > 0)
+    return np.where(input <= 0, 0, dy)  # NaN passes dy on, so it is not hidden
 
 
 def two_layer(input, weight1, bias1, weight2, bias2):

@@ -36,7 +36,10 @@ def test_gates():
 
 
 def test_relu_also_at_zero():
-    s, dy = np.array([-1.5, -0.0, 0.0, 2.5]), np.array([1.0, 2.0, 3.0, 4.0])
+    s, dy = (
+        np.array([-1.5, -0.0, 0.0, 2.5, np.nan]),
+        np.array([1.0, 2.0, 3.0, 4.0, 5.0]),
+    )
     same(scratch.relu(s), twin.relu(torch.tensor(s)))
     same(scratch.relu_backward(dy, s), twin.relu_backward(*tensors([dy, s])))
 

@@ -65,6 +65,8 @@ def test_relu_is_the_positive_part(s):
 
 def test_relu_has_slope_zero_at_zero_and_keeps_nan():
     assert relu_backward(np.ones(1), np.zeros(1)) == 0
+    assert relu_backward(np.ones(1), np.array([np.nan])) == 1
+    assert relu_backward(np.array([np.inf]), -np.ones(1)) == 0
     assert np.isnan(relu([np.nan]))
 
 
