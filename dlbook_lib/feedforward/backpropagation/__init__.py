@@ -1,1 +1,1 @@
-"""Derive, code and check back-propagation for a fully connected network."""
+"""Back-propagation by hand: derived, coded for networks of any depth, and checked."""
