@@ -298,6 +298,7 @@ def primitive(f, *rules, joint=None, name=None):
         apply = (_of_one if len(rules) == 1 else _of_two)(f, *rules, name)
     apply.__name__ = apply.__qualname__ = name
     apply.__doc__ = f"{name} of arrays or Tensors (...), differentiable."
+    apply.f = f
     return apply
 
 
@@ -850,7 +851,10 @@ def change(t, operation, *args, copy=False):
     """
     name = f"{operation.__name__}_"
     if not _to_be_recorded(t, *args):
-        _write(t, operation(t.data, *map(raw, args)), name, recorded=False)
+        arrays = [raw(x) for x in args]
+        if not _directly(t.data, operation, arrays):
+            _write(t, operation(t.data, *arrays), name)
+        _note_change(t.data, recorded=False)
         return t
     if t.requires_grad and t.node is None:
         raise RuntimeError(
@@ -866,7 +870,8 @@ def change(t, operation, *args, copy=False):
     for part in ("data", "grad", "node", "past", "age", "requires_grad"):
         setattr(before, part, getattr(t, part))
     new = operation(clone(before) if copy else before, *args)
-    _write(t, new.data, name, recorded=True)
+    _write(t, new.data, name)
+    _note_change(t.data, recorded=True)
     t.node, t.requires_grad, t.age, t.past = new.node, True, _clock(), before
     return t
 
@@ -884,7 +889,19 @@ def _is_view(t):
     return t.age != 0  # a leaf may be a view of an array, which no gradient knows of
 
 
-def _write(t, array, name, recorded):
+def _directly(array, operation, arrays):
+    """Let NumPy work in the memory of `array`; False if it cannot."""
+    f = getattr(operation, "f", None)
+    if not isinstance(f, np.ufunc):
+        return False
+    try:
+        f(array, *arrays, out=array)
+    except (ValueError, TypeError):
+        return False  # nothing was written; `_write` finds out what is wrong
+    return True
+
+
+def _write(t, array, name):
     array = np.asarray(array)
     if array.shape != t.shape or not np.can_cast(array.dtype, t.dtype, "same_kind"):
         raise ValueError(
@@ -897,7 +914,6 @@ def _write(t, array, name, recorded):
             "gives; change a .clone()"
         )
     t.data[...] = array
-    _note_change(t.data, recorded)
 
 
 def _owner(array):

@@ -725,8 +725,9 @@ def cross_entropy(input, target, reduction="mean"):
         f"input has shape {input.shape} but target has shape {target.shape}; they are "
         "(N, C, ...) and (N, ...)",
     )
-    chosen = gather(log_softmax(input, dim), dim, np.expand_dims(target, dim))
-    return _REDUCE[reduction](-squeeze(chosen, dim))
+    index = list(np.indices(target.shape, sparse=True))
+    index.insert(dim, target)
+    return _REDUCE[reduction](-_getitem(_log_softmax(input, (dim,)), tuple(index)))
 
 
 _REDUCE = {"mean": mean, "sum": sum, "none": lambda loss: loss}
