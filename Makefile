@@ -1,10 +1,12 @@
 # make          what there is to make
 # PAGES=…       pages or folders of pages, for book and execute:  chapters/01_feedforward
+# ROWS=…        rows of the benchmarks, for bench; python -m benchmarks --list names them
 PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
+PEERS := .venv-peers
 QUICK := not browser and not pages and not network
 PYTEST := $(RUN) -m pytest -n auto --dist loadfile
 unexport PYTHONPATH
@@ -30,8 +32,8 @@ endif
 lab: $(READY)  ## open JupyterLab on the chapters
 	$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/chapters
 
-bench: $(READY)  ## run the benchmarks
-	@set -e; for script in benchmarks/*.py; do $(RUN) $$script; done
+bench: $(READY) $(PEERS)/ready  ## time the library beside others; ROWS=… some
+	@$(RUN) -m benchmarks $(ROWS)
 
 execute: $(READY)  ## run pages and store their text outputs; PAGES=…
 	@$(RUN) -m tools.execute $(PAGES)
@@ -57,4 +59,10 @@ $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install -r requirements.txt
 	$(RUN) -m pip install --no-deps -e .
+	@touch $@
+
+$(PEERS)/ready: requirements-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	@grep -v '^#' $< | while read peer; do \
+	  $(PEERS)/bin/python -m pip install -q "$$peer" || echo "without $$peer"; done
 	@touch $@

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(os.environ.get("DLBOOK_SITE", ROOT / "_build" / "html"))
@@ -22,6 +23,10 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+settings.register_profile("book", deadline=None)  # a busy machine is no failure
+settings.load_profile("book")
 
 
 def unavailable(reason):

@@ -167,7 +167,7 @@ def as_labels(y, name, *, classes=None, ignore_index=None, empty=False):
         f"ignore_index must be a whole number, not {ignore_index!r}; try -100",
         TypeError,
     )
-    counted = y[y != ignore_index]
+    counted = y if ignore_index is None else y[y != ignore_index]
     low, high = int(counted.min(initial=0)), int(counted.max(initial=0))
     require(low >= 0, f"{name} holds label {low}; labels start at 0, not below")
     if classes is not None:

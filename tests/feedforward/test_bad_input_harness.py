@@ -195,7 +195,6 @@ def test_a_description_of_a_call_that_fails_is_caught():
     ],
     ids=lambda kind: type(kind).__name__,
 )
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_bad_call_differs_from_the_good_one_in_one_argument(kind, data):
     bad = data.draw(Call(lambda **_: None, x=kind, y=Given("y")).bad())
@@ -203,7 +202,6 @@ def test_a_bad_call_differs_from_the_good_one_in_one_argument(kind, data):
     assert repr(bad.kwargs["x"]) != repr(bad.valid["x"])
 
 
-@settings(deadline=None)
 @given(bad=Call(careful, **LINEAR).bad())
 def test_names_that_stand_once_are_free(bad):
     """A batch of any size or rank is no fault of `input`, nor `out` without a bias."""
@@ -213,7 +211,6 @@ def test_names_that_stand_once_are_free(bad):
     assert not bad.fault.startswith("input: axis 0 is one longer")
 
 
-@settings(deadline=None)
 @given(bad=Call(careful, **LINEAR).bad())
 def test_a_fault_that_is_skipped_is_not_drawn(bad):
     assert not bad.fault.startswith("bias: None")

@@ -303,7 +303,7 @@ def train_deep_linear(weights, target, *, lr, steps):
     """
     require(
         isinstance(weights, list | tuple) and len(weights) > 0,
-        f"weights must be a list of one matrix or more, not {weights!r}",
+        f"weights must be a list of one matrix or more, not {type(weights).__name__}",
     )
     weights = [*map(partial(as_float, name="a weight", ndim=2), weights)]
     target = as_float(target, "target", ndim=2)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -235,7 +235,6 @@ def sentence(call):
     return True
 
 
-@settings(deadline=None)
 @given(
     a=SHAPES, b=SHAPES, name=st.sampled_from(["add", "sub", "mul", "div", "maximum"])
 )
@@ -248,7 +247,6 @@ def test_what_numpy_does_not_broadcast_is_refused(a, b, name):
         assert not sentence(lambda: getattr(F, name)(leaf(*a), leaf(*b)))
 
 
-@settings(deadline=None)
 @given(a=SHAPES, b=SHAPES)
 def test_what_numpy_does_not_multiply_is_refused(a, b):
     try:
@@ -265,7 +263,6 @@ DIM = [
 ]
 
 
-@settings(deadline=None)
 @given(shape=SHAPES, dim=st.integers(-6, 6), name=st.sampled_from(DIM))
 def test_a_dim_that_is_not_there_is_refused(shape, dim, name):
     reach = max(len(shape), 1)
@@ -273,7 +270,6 @@ def test_a_dim_that_is_not_there_is_refused(shape, dim, name):
     assert there is not sentence(lambda: getattr(F, name)(leaf(*shape), dim))
 
 
-@settings(deadline=None)
 @given(shape=SHAPES, other=SHAPES)
 def test_a_gradient_of_another_shape_is_refused(shape, other):
     assume(shape != other)
@@ -282,7 +278,6 @@ def test_a_gradient_of_another_shape_is_refused(shape, other):
     assert sentence(lambda: grad(y, y, np.ones(other)))
 
 
-@settings(deadline=None)
 @given(shape=SHAPES, value=SHAPES)
 def test_a_value_that_does_not_fit_its_place_is_refused(shape, value):
     """In the shape of a Tensor, in place and by assignment, and nothing has changed."""

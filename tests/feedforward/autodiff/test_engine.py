@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -267,7 +267,6 @@ def test_gradients_keep_the_precision_of_their_leaf():
     assert x.grad.dtype == np.float32
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_broadcast_gradients_equal_torchs(data):
     shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4))
@@ -282,7 +281,6 @@ def test_broadcast_gradients_equal_torchs(data):
     close(b.grad, tb.grad)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_sum_to_and_expand_are_transposes(data):
     shapes = data.draw(

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -442,7 +442,6 @@ def two_matrices(draw):
     return a, b
 
 
-@settings(deadline=None)
 @given(shapes=two_matrices())
 def test_matmul_takes_what_torchs_takes(shapes):
     x = [numpy_generator(i).standard_normal(s) for i, s in enumerate(shapes)]
@@ -454,7 +453,6 @@ def test_matmul_takes_what_torchs_takes(shapes):
 REDUCTIONS = ["sum", "mean", "amax", "amin", "logsumexp", "var", "std"]
 
 
-@settings(deadline=None)
 @given(data=st.data(), name=st.sampled_from(REDUCTIONS), keepdim=st.booleans())
 def test_reductions_take_any_dims(data, name, keepdim):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=2, max_side=3))
@@ -469,7 +467,6 @@ def test_reductions_take_any_dims(data, name, keepdim):
     all_close(ours(f, x, [x[0] + 1]), theirs(f, x, [x[0] + 1]))
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_index_is_differentiated(data):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
@@ -488,7 +485,6 @@ def test_any_index_is_differentiated(data):
     close(x.grad.data, total)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_shapes_come_back(data):
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -44,7 +44,6 @@ def test_torchs_graph_is_walked_without_recursion():
     assert len(pytorch.parents_first(y)) == 20_001
 
 
-@settings(deadline=None)
 @given(st.sampled_from([(), (3,), (2, 3)]), st.integers(1, 3), st.integers(0, 99))
 def test_dual_numbers(shape, directions, seed):
     rng = numpy_generator(seed)
@@ -74,7 +73,6 @@ def rosenbrock(x):
     return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
-@settings(deadline=None)
 @given(st.integers(2, 5), st.integers(0, 99))
 def test_derivatives(n, seed):
     x, v = numpy_generator(seed).normal(size=(2, n))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -170,7 +170,6 @@ def rosenbrock(x):
     return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
-@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(0, 99))
 def test_first_and_second_derivatives_are_scipys(n, seed):
     x = numpy_generator(seed).normal(size=n)

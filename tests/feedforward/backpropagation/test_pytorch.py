@@ -37,7 +37,7 @@ def trio(sizes, name, seed=0):
     return ours, twin, plain
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes_of_nets,
     st.sampled_from(list(ACTIVATIONS)),
@@ -63,7 +63,7 @@ def test_values_and_gradients_agree_with_the_twin_and_with_torch(sizes, name, n,
             np.testing.assert_allclose(got, want, atol=1e-10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sizes_of_nets, st.sampled_from([0.0, 0.05]), st.integers(0, 99))
 def test_training_follows_the_twin_and_torch_optim(sizes, weight_decay, seed):
     ours, twin, plain = trio(sizes, "relu", seed)

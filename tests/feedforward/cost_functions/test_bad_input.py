@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.feedforward.cost_functions import scratch
@@ -124,7 +124,6 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS[:-1], ids=str)
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

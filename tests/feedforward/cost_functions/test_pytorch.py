@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import dlbook_lib.feedforward.cost_functions.pytorch as twin
@@ -44,7 +44,6 @@ def pair(shape, seed):
     return [input, np.where(rng.random(shape) < 0.2, input, target)]
 
 
-@settings(deadline=None)
 @given(SHAPES, REDUCTIONS, st.integers(0, 99))
 def test_errors(shape, reduction, seed):
     arrays = pair(shape, seed)
@@ -55,7 +54,6 @@ def test_errors(shape, reduction, seed):
         compare("pinball_loss", arrays, quantile=quantile, reduction=reduction)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(4, 3), (4, 1), (1, 3), (4,)]),
     st.booleans(),
@@ -77,7 +75,6 @@ def compare_float(name, arrays, **options):
     same(ours, getattr(twin, name)(*map(torch.tensor, arrays), 0.7, **options))
 
 
-@settings(deadline=None)
 @given(SHAPES, st.booleans(), st.booleans(), REDUCTIONS, st.integers(0, 99))
 def test_poisson(shape, log_input, full, reduction, seed):
     rng = numpy_generator(seed)
@@ -87,7 +84,6 @@ def test_poisson(shape, log_input, full, reduction, seed):
     compare("poisson_nll_loss", [np.asarray(input), np.asarray(counts)], **options)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(5,), (3, 5), (2, 5, 3), (2, 5, 1, 2)]),
     st.booleans(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -99,7 +99,6 @@ def check_gradients(name, arrays, options, reduction, seed):
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(deadline=None)
 @given(SHAPES, REDUCTIONS, st.integers(0, 99))
 def test_gradients_are_those_of_a_complex_step(name, shape, reduction, seed):
     arrays = arguments(name, shape, seed)
@@ -120,7 +119,6 @@ def test_a_shared_scale_gets_the_sum_of_the_gradients(name, scale):
     assert dscale == pytest.approx(each.sum())
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(4,), (3, 4), (2, 4, 3), (2, 4, 1, 2)]),
     st.booleans(),
@@ -258,7 +256,6 @@ def test_the_table_has_a_pair_for_each_distribution():
         assert backward.__name__ == f"{loss.__name__}_backward"
 
 
-@settings(deadline=None)
 @given(st.integers(0, 99))
 def test_the_best_function_is_the_statistic_of_each_cell(seed):
     rng = numpy_generator(seed)
@@ -272,7 +269,6 @@ def test_the_best_function_is_the_statistic_of_each_cell(seed):
         assert (cell < best).sum() <= len(cell) / 2 <= (cell <= best).sum()
 
 
-@settings(deadline=None)
 @given(st.sampled_from([0.1, 0.25, 0.5, 0.9]), st.integers(0, 99))
 def test_the_pinball_loss_is_least_at_the_quantile(quantile, seed):
     y = numpy_generator(seed).normal(size=50)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import nn
@@ -44,7 +44,6 @@ def gradients(f, dy, *arguments):
 
 
 @pytest.mark.parametrize(("f", "f_backward", "theirs"), PAIRS.values(), ids=PAIRS)
-@settings(deadline=None)
 @given(arrays(float, array_shapes(max_side=4), elements=st.floats(-1e4, 1e4)))
 def test_activations(f, f_backward, theirs, z):
     dy = np.cos(np.arange(z.size)).reshape(z.shape)
@@ -69,7 +68,6 @@ def test_kinks_and_numbers_that_are_none(name, dtype):
 shapes = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 
 
-@settings(deadline=None)
 @given(shapes, st.integers(1, 3), st.booleans(), st.integers(0, 99))
 def test_prelu(rest, channels, each, seed):
     rng = numpy_generator(seed)
@@ -95,7 +93,6 @@ def test_prelu_of_vectors_and_numbers():
                 same(ours, theirs)
 
 
-@settings(deadline=None)
 @given(shapes, st.integers(1, 3), st.integers(1, 4), st.integers(0, 99))
 def test_maxout(batch, units, k, seed):
     rng = numpy_generator(seed)
@@ -106,7 +103,6 @@ def test_maxout(batch, units, k, seed):
     same(scratch.maxout_backward(dy, z, k), *found)
 
 
-@settings(deadline=None)
 @given(shapes, st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
 def test_rbf_and_low_rank(batch, inputs, units, seed):
     rng = numpy_generator(seed)

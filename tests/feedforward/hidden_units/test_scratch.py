@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -67,7 +67,6 @@ def no_warning():
 
 
 @pairs
-@settings(deadline=None)
 @given(arrays(float, array_shapes(max_dims=3, max_side=3), elements=away_from_kinks))
 def test_slopes_are_those_of_a_complex_step(f, f_backward, z):
     dy = np.cos(np.arange(z.size)).reshape(z.shape)
@@ -100,7 +99,6 @@ def test_values_by_hand():
     np.testing.assert_allclose(gelu([1.0]), [0.841344746068543], rtol=1e-14)
 
 
-@settings(deadline=None)
 @given(arrays(float, 5, elements=st.floats(-1e6, 1e6)))
 def test_one_family_holds_the_rectifiers(z):
     np.testing.assert_array_equal(leaky_relu(z, -1.0), absolute(z))
@@ -109,7 +107,6 @@ def test_one_family_holds_the_rectifiers(z):
     np.testing.assert_array_equal(absolute(-z), absolute(z))
 
 
-@settings(deadline=None)
 @given(arrays(float, 5, elements=st.floats(-50, 50)))
 def test_tanh_is_a_rescaled_sigmoid(z):
     np.testing.assert_allclose(tanh(z), 2 * sigmoid(2 * z) - 1, rtol=0, atol=1e-15)
@@ -133,7 +130,6 @@ def check(f, f_backward, arguments, names):
 batches = st.lists(st.integers(1, 3), max_size=2).map(tuple)
 
 
-@settings(deadline=None)
 @given(batches, st.integers(1, 3), st.sampled_from([(), (1,), "C"]), st.integers(0, 99))
 def test_prelu_gradients(batch, channels, shape, seed):
     rng = numpy_generator(seed)
@@ -142,14 +138,12 @@ def test_prelu_gradients(batch, channels, shape, seed):
     check(prelu, prelu_backward, [input, weight], 2)
 
 
-@settings(deadline=None)
 @given(batches, st.integers(1, 3), st.integers(1, 4), st.integers(0, 99))
 def test_maxout_gradients(batch, units, k, seed):
     input = numpy_generator(seed).normal(size=(*batch, units * k))
     check(lambda z: maxout(z, k), lambda dy, z: maxout_backward(dy, z, k), [input], 1)
 
 
-@settings(deadline=None)
 @given(batches, st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
 def test_rbf_gradients(batch, inputs, units, seed):
     rng = numpy_generator(seed)
@@ -158,7 +152,6 @@ def test_rbf_gradients(batch, inputs, units, seed):
     check(rbf, rbf_backward, arguments, 3)
 
 
-@settings(deadline=None)
 @given(batches, st.integers(1, 3), st.booleans(), st.integers(0, 99))
 def test_low_rank_gradients(batch, rank, has_bias, seed):
     rng = numpy_generator(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -159,7 +159,6 @@ FAULTY = [call for call in CALLS if str(call) not in FAULTLESS]
 
 
 @pytest.mark.parametrize("call", FAULTY, ids=str)
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import dlbook_lib.feedforward.output_units.pytorch as twin
@@ -46,7 +46,6 @@ def agree(name, seed, *arguments):
     same(ours(dy, *arguments), theirs(*tensors(dy, *arguments)))
 
 
-@settings(deadline=None)
 @given(shapes, seeds, st.sampled_from([1.0, 30.0]), st.data())
 def test_the_softmax_family(shape, seed, spread, data):
     dim = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -56,7 +55,6 @@ def test_the_softmax_family(shape, seed, spread, data):
     agree("logsumexp", seed, z, dim, True)
 
 
-@settings(deadline=None)
 @given(shapes, seeds, st.sampled_from([0.5, 1.0, 4.0]), st.sampled_from([5.0, 20.0]))
 def test_softplus(shape, seed, beta, threshold):
     z = 20 * numpy_generator(seed).normal(size=shape)
@@ -73,7 +71,6 @@ def targets(rng, shape, kind):
     return scratch.softmax(rng.normal(size=shape), dim)
 
 
-@settings(deadline=None)
 @given(
     shapes,
     seeds,
@@ -121,7 +118,6 @@ def test_extreme_logits(dtype):
     )
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_cross_entropy_in_one_buffer(seed):
     rng = numpy_generator(seed)
@@ -132,7 +128,6 @@ def test_cross_entropy_in_one_buffer(seed):
     )
 
 
-@settings(deadline=None)
 @given(shapes, seeds, st.sampled_from(REDUCTIONS))
 def test_heteroscedastic_nll(shape, seed, reduction):
     mean, a, y = numpy_generator(seed).normal(size=(3, *shape))
@@ -149,7 +144,6 @@ def test_heteroscedastic_head_is_torchs_gaussian_loss():
     )
 
 
-@settings(deadline=None)
 @given(
     seeds,
     st.lists(st.integers(1, 3), max_size=2).map(tuple),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -49,7 +49,6 @@ def close(got, wanted, atol=1e-7):
     np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=atol)
 
 
-@settings(deadline=None)
 @given(shapes, seeds, st.data())
 def test_the_softmax_family_has_the_numeric_gradient(shape, seed, data):
     rng = numpy_generator(seed)
@@ -68,7 +67,6 @@ def test_the_softmax_family_has_the_numeric_gradient(shape, seed, data):
     close(logsumexp_backward(dy, z, dim, True), wanted)
 
 
-@settings(deadline=None)
 @given(seeds, st.sampled_from([0.5, 1.0, 3.0]))
 def test_softplus_has_the_gradient_of_the_complex_step(seed, beta):
     z = 8 * numpy_generator(seed).normal(size=9)
@@ -76,7 +74,6 @@ def test_softplus_has_the_gradient_of_the_complex_step(seed, beta):
     close(softplus_backward(np.ones(9), z, beta), wanted)
 
 
-@settings(deadline=None)
 @given(shapes, seeds)
 def test_softmax_family_takes_a_complex_step(shape, seed):
     rng = numpy_generator(seed)
@@ -90,7 +87,6 @@ def test_softmax_family_takes_a_complex_step(shape, seed):
         close((f_backward(dy, z, -1) * v).sum(), slope, atol=1e-10)
 
 
-@settings(deadline=None)
 @given(shapes, seeds, st.floats(-500, 500))
 def test_shifting_all_logits_changes_nothing(shape, seed, shift):
     z = numpy_generator(seed).normal(size=shape)
@@ -153,7 +149,6 @@ def draw_targets(rng, shape, kind):
     return softmax(rng.normal(size=shape), dim)
 
 
-@settings(deadline=None)
 @given(
     shapes,
     seeds,
@@ -186,7 +181,6 @@ def test_ignored_labels_count_for_nothing():
     assert cross_entropy(z, y, ignore_index=7, reduction="none")[1] == 0
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 30), seeds, st.sampled_from([1, 30, 1e3]))
 def test_one_buffer_equals_the_plain_form(n, classes, seed, spread):
     rng = numpy_generator(seed)
@@ -213,7 +207,6 @@ def test_one_buffer_takes_several_blocks_of_rows_and_keeps_its_input():
         np.testing.assert_allclose(gradient, wanted, rtol=1e-4, atol=tolerance)
 
 
-@settings(deadline=None)
 @given(shapes, seeds, st.sampled_from(REDUCTIONS))
 def test_heteroscedastic_nll_has_its_gradients(shape, seed, reduction):
     rng = numpy_generator(seed)
@@ -243,7 +236,6 @@ def mixture(seed, batch=(5,), components=3, directions=2):
     return [rng.normal(size=(*batch, *shape)) for shape in shapes]
 
 
-@settings(deadline=None)
 @given(
     seeds,
     st.lists(st.integers(1, 3), max_size=2).map(tuple),
