@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from dlbook_lib.common.source import without_docstrings
 from tools.execution.notebook import code_cells, first_line, read, write
 from tools.execution.run import all_pages, select
 from tools.pages import ROOT, Page, page_at, pages
@@ -58,7 +59,11 @@ def filled(root: Path, source: str) -> str:
     for node in nodes:
         plain = isinstance(node, ast.Assign | ast.AnnAssign)
         close = previous is None or (plain and previous)
-        text += ("\n" if close else "\n\n\n") + _without_docstrings(library, node)
+        first = min(
+            [node, *getattr(node, "decorator_list", [])], key=lambda n: n.lineno
+        )
+        lines = library.splitlines()[first.lineno - 1 : node.end_lineno]
+        text += ("\n" if close else "\n\n\n") + without_docstrings("\n".join(lines))
         previous = plain
     return text
 
@@ -88,18 +93,6 @@ def sync(root: Path, page: Page) -> bool:
     if changed:
         write(root / page.path, notebook)
     return changed
-
-
-def _without_docstrings(library: str, node: ast.stmt) -> str:
-    lines = library.splitlines()
-    start = min([node, *getattr(node, "decorator_list", [])], key=lambda n: n.lineno)
-    drop: set[int] = set()
-    for each in _documented(node):
-        end = each.body[0].end_lineno
-        blank_follows = not lines[end].strip()
-        drop |= set(range(each.body[0].lineno, end + 1 + blank_follows))
-    kept = range(start.lineno, node.end_lineno + 1)
-    return "\n".join(lines[n - 1] for n in kept if n not in drop)
 
 
 def _documented(node: ast.stmt) -> Iterator[ast.stmt]:

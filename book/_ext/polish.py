@@ -10,6 +10,10 @@ from fontTools import subset
 ICON_SCRIPT = re.compile(r"<script[^>]*fontawesome\.js[^>]*></script>")
 EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>")
 PLAIN_SPAN = re.compile(r'<span class="(?:n|p|w|nn)">([^<]*)</span>')
+STILL = re.compile(r'<figure class="dl-figure">.*?</figure>', re.DOTALL)
+OUTLINE = re.compile(r'<path id="([^"]+)"([^>]*?)(?:/>|></path>)\n?')
+REFERENCE = re.compile(r'(href="#)([^"]+)')
+NO_DEFS = re.compile(r"<defs>\s*</defs>\n?")
 RULE = re.compile(r"(?P<selectors>[^{}]+)\{[^{}]*\}")
 COMMA = re.compile(r",(?![^(]*\))")
 ALWAYS = {"bs-tooltip-auto"}  # put together by a script
@@ -82,6 +86,40 @@ def with_plain_markup(html):
     return EMPTY_HEADER.sub(r"<td\1></td>", html)
 
 
+def with_shared_outlines(html):
+    """Let the still pictures of a page share the outlines of letters and markers.
+
+    Live pictures keep their own, since the next frame replaces them.
+
+    >>> letter = '<path id="{0}" d="M0 0"/><use href="#{0}"/>'
+    >>> figures = ['<figure class="dl-figure">' + letter.format(n) + "</figure>"
+    ...            for n in "ab"]
+    >>> print(with_shared_outlines(figures[0] + figures[1]).replace("><", ">\\n<"))
+    <figure class="dl-figure">
+    <path id="a" d="M0 0"/>
+    <use href="#a"/>
+    </figure>
+    <figure class="dl-figure">
+    <use href="#a"/>
+    </figure>
+    """
+    first = {}
+
+    def share(figure):
+        other = {}
+
+        def keep(outline):
+            name, shape = outline.groups()
+            other[name] = first.setdefault(shape, name)
+            return outline[0] if other[name] == name else ""
+
+        text = OUTLINE.sub(keep, figure[0])
+        text = REFERENCE.sub(lambda m: m[1] + other.get(m[2], m[2]), text)
+        return NO_DEFS.sub("", text)
+
+    return STILL.sub(share, html)
+
+
 def page_actions(app, pagename, pathto):
     """The buttons of a page as (name, url, icon, text), made from `_config.yml`."""
     options = app.config.html_theme_options
@@ -111,7 +149,8 @@ def page_actions(app, pagename, pathto):
 
 def add_context(app, pagename, templatename, context, doctree):
     context["without_icon_script"] = without_icon_script
-    context["body"] = with_plain_markup(context.get("body", ""))
+    body = with_plain_markup(context.get("body", ""))
+    context["body"] = with_shared_outlines(body)
     context["page_actions"] = (
         page_actions(app, pagename, context["pathto"]) if doctree else []
     )

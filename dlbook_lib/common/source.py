@@ -1,5 +1,6 @@
 """Show the code behind a name, so that nothing on a page is hidden."""
 
+import ast
 import inspect
 import re
 from pathlib import PurePosixPath
@@ -7,12 +8,19 @@ from pathlib import PurePosixPath
 from dlbook_lib.common.output import display_both
 
 
-def show_source(obj):
-    """Display the source of a function, class or module, with its docstring.
+def show_source(obj, *, docstrings=True):
+    """Display the source of a function, class or module.
 
     The text starts with the file it stands in, as the copied cells do. The HTML carries
     Pygments' class names and no colours of its own: the site's style sheet colours it
     for light and for dark, and elsewhere it is plain text.
+
+    Parameters
+    ----------
+    obj : function, class or module
+    docstrings : bool
+        Whether to show the docstrings of functions and classes, too; without them a
+        long module is half as long.
 
     Raises
     ------
@@ -31,8 +39,26 @@ def show_source(obj):
         raise TypeError(
             f"show_source: {obj!r} has no Python source; try a function or class"
         ) from None
+    text = text if docstrings else without_docstrings(text)
     text = f"{_heading(obj)}\n{text}"
     display_both(text, _highlighted(text))
+
+
+def without_docstrings(source):
+    """Python source without the docstrings of its functions and classes.
+
+    >>> print(without_docstrings("def f(x):\\n    'Twice x.'\\n    return 2 * x"))
+    def f(x):
+        return 2 * x
+    """
+    lines, drop = source.splitlines(), set()
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, kinds) and len(node.body) > 1 and ast.get_docstring(node):
+            first, last = node.body[0].lineno, node.body[0].end_lineno
+            blank_follows = not lines[last].strip()
+            drop |= set(range(first, last + 1 + blank_follows))
+    return "\n".join(line for n, line in enumerate(lines, 1) if n not in drop)
 
 
 def _heading(obj):

@@ -23,6 +23,14 @@ def test_plain_text_is_the_source_under_its_file(displayed, thing, heading):
     assert text == f"{heading}\n{inspect.getsource(thing).rstrip()}"
 
 
+def test_docstrings_may_be_left_out(displayed):
+    show_source(checks.check_in, docstrings=False)
+    text = displayed[0].data["text/plain"]
+    assert '"""' not in text
+    assert "is_one = any(" in text
+    assert text.startswith("# dlbook_lib/common/checks.py :: check_in\ndef check_in(")
+
+
 def test_html_says_the_same_with_classes_and_without_colours(displayed):
     show_source(checks.check_in)
     data = displayed[0].data

@@ -13,7 +13,8 @@ for name in ("colab-primary-surface-color", "jp-layout-color0", "dl-paper"):
     GROUND = f"var(--{name}, {GROUND})"
 NOISE = re.compile(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
 PATH = re.compile(r' d="([^"]*)"')
-PLACE = re.compile(r' [xy]="[^"]*"|translate\([^)]*\)')
+PLACE = re.compile(r' (?:x|y|width|height)="[^"]*"|translate\([^)]*\)')
+REFERENCE = re.compile(r'(href="#|url\(#)([^")]+)')
 NUMBER = re.compile(r"-?\d+\.\d+")
 MARKER = re.compile(r'(<use [^>]*?) style="([^"]*)"/>')
 MARKERS = re.compile(r"<g([^>]*)>((?:\s*<use [^>]*/>)+)\s*</g>")
@@ -64,15 +65,16 @@ def _shorten(body, prefix):
     body = NOISE.sub("", body)
     body = body.replace("xlink:href", "href")
     body = PATH.sub(lambda path: f' d="{_shorten_path(path[1])}"', body)
-    body = PLACE.sub(lambda place: _round(place[0], 2), body)
+    body = PLACE.sub(lambda place: _round(place[0], 1), body)
     body = MARKERS.sub(_hoist_style, body)
-    used = set(re.findall(r"#([\w.-]+)", body))
+    used = dict.fromkeys(name for _, name in REFERENCE.findall(body))
+    short = {name: f"{prefix}-{i:x}" for i, name in enumerate(used)}
     body = re.sub(
         r' id="([^"]*)"',
-        lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "",
+        lambda m: f' id="{short[m[1]]}"' if m[1] in short else "",
         body,
     )
-    body = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", body)
+    body = REFERENCE.sub(lambda m: m[1] + short[m[2]], body)
     body = body.replace(INK, "currentColor").replace(PAPER, "var(--ground)")
     return re.sub(r"\n\s*", "\n", body).strip()
 

@@ -601,7 +601,8 @@ _matmul_tn = primitive(  # Aᵀ B
 
 def matmul(input, other):
     """Product of matrices `input` (..., n, k), `other` (..., k, m); or of vectors."""
-    a, b = (x if isinstance(x, Tensor) else np.asarray(x) for x in (input, other))
+    a = input if isinstance(input, Tensor) else np.asarray(input)
+    b = other if isinstance(other, Tensor) else np.asarray(other)
     if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2:][0]:
         raise ValueError(
             f"matmul: {a.shape} and {b.shape} do not chain: the last length of the "
@@ -786,7 +787,7 @@ METHODS = {
 METHODS |= {"view": reshape, "swapaxes": transpose, "clip": clamp}
 METHODS |= {"copy_": _in_place(copy), "fill_": _in_place(copy)}
 METHODS["zero_"] = lambda self: change(self, copy, 0)
-METHODS["T"] = property(lambda self: permute(self, *reversed(range(self.ndim))))
+METHODS["T"] = property(lambda self: _permute(self, tuple(range(self.ndim))[::-1]))
 METHODS["mT"] = property(lambda self: transpose(self, -2, -1))
 METHODS |= {"__neg__": neg, "__abs__": abs, "__getitem__": getitem}
 METHODS["__setitem__"] = _assign

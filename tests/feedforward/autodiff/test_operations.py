@@ -412,6 +412,14 @@ def check_finite(f, x):
     assert np.isfinite(x.grad.data).all()
 
 
+@pytest.mark.parametrize(
+    ("x", "expected"), [([-np.inf] * 2, -np.inf), ([np.inf, 0.0], np.inf)]
+)
+def test_logsumexp_of_infinite_scores_is_torchs(x, expected):
+    assert operations.logsumexp(tensor(x), 0).item() == expected
+    assert torch.logsumexp(torch.tensor(x), 0).item() == expected
+
+
 def test_means_of_nothing_are_nan():
     x = tensor(np.zeros((0, 2)), requires_grad=True)
     assert np.isnan(x.mean().item())
