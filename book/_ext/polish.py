@@ -9,7 +9,7 @@ from fontTools import subset
 
 ICON_SCRIPT = re.compile(r"<script[^>]*fontawesome\.js[^>]*></script>")
 EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>")
-PLAIN_SPAN = re.compile(r'<span class="(?:n|p|w|nn)">([^<]*)</span>')
+PLAIN_SPAN = re.compile(r'<span class="(?:n|o|p|w|nn)">([^<]*)</span>')
 STILL = re.compile(r'<figure class="dl-figure">.*?</figure>', re.DOTALL)
 OUTLINE = re.compile(r'<path id="([^"]+)"([^>]*?)(?:/>|></path>)\n?')
 REFERENCE = re.compile(r'(href="#)([^"]+)')

@@ -16,6 +16,8 @@ PATH = re.compile(r' d="([^"]*)"')
 PLACE = re.compile(r' (?:x|y|width|height)="[^"]*"|translate\([^)]*\)')
 REFERENCE = re.compile(r'(href="#|url\(#)([^")]+)')
 NUMBER = re.compile(r"-?\d+\.\d+")
+ALONG = re.compile(r'(<use [^>]*?) transform="translate\(([\d.-]+) 0\)"')
+GROUP = re.compile(r"<g\b[^>]*>|</g>")
 MARKER = re.compile(r'(<use [^>]*?) style="([^"]*)"/>')
 MARKERS = re.compile(r"<g([^>]*)>((?:\s*<use [^>]*/>)+)\s*</g>")
 
@@ -66,9 +68,10 @@ def _shorten(body, prefix):
     body = body.replace("xlink:href", "href")
     body = PATH.sub(lambda path: f' d="{_shorten_path(path[1])}"', body)
     body = PLACE.sub(lambda place: _round(place[0], 1), body)
-    body = MARKERS.sub(_hoist_style, body)
+    body = ALONG.sub(r'\1 x="\2"', body)  # letters of a line
+    body = _without_bare_groups(MARKERS.sub(_hoist_style, body))
     used = dict.fromkeys(name for _, name in REFERENCE.findall(body))
-    short = {name: f"{prefix}-{i:x}" for i, name in enumerate(used)}
+    short = {name: f"{prefix}{i:x}" for i, name in enumerate(used)}
     body = re.sub(
         r' id="([^"]*)"',
         lambda m: f' id="{short[m[1]]}"' if m[1] in short else "",
@@ -96,6 +99,21 @@ def _round(text, digits):
         return "0" if number == "-0" else number
 
     return NUMBER.sub(short, text)
+
+
+def _without_bare_groups(body):
+    """Drop ``<g>`` without attributes, and the ``</g>`` of each."""
+    open_groups = []
+
+    def kept(tag):
+        if tag[0].endswith("/>"):
+            return tag[0]
+        if tag[0] != "</g>":
+            open_groups.append(tag[0])
+            return "" if tag[0] == "<g>" else tag[0]
+        return "" if open_groups.pop() == "<g>" else tag[0]
+
+    return GROUP.sub(kept, body)
 
 
 def _hoist_style(group):
