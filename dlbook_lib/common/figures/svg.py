@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import string
 import zlib
 
 from .style import INK, PAPER
@@ -11,6 +12,7 @@ PIXELS_PER_INCH = 92  # type of 14 points is then 18 px high, as the text of the
 GROUND = "Canvas"  # of the site, else of JupyterLab, else of Colab, else of the browser
 for name in ("colab-primary-surface-color", "jp-layout-color0", "dl-paper"):
     GROUND = f"var(--{name}, {GROUND})"
+DIGITS = string.digits + string.ascii_lowercase
 NOISE = re.compile(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
 PATH = re.compile(r' d="([^"]*)"')
 PLACE = re.compile(r' (?:x|y|width|height)="[^"]*"|translate\([^)]*\)')
@@ -60,7 +62,13 @@ def figure_svg(fig, alt, key=None):
         f'style="display:block;width:100%;max-width:{width:.0f}px;height:auto;'
         f'--ground:{GROUND}">'
     )
-    return head + _shorten(body, f"d{zlib.crc32((key or alt).encode()):08x}")
+    return head + _shorten(body, _prefix(key or alt))
+
+
+def _prefix(key):
+    """Six letters and digits that stand for `key`, the first one a letter."""
+    code = zlib.crc32(key.encode())
+    return "d" + "".join(DIGITS[code // 36**i % 36] for i in range(5))
 
 
 def _shorten(body, prefix):
