@@ -1,0 +1,1 @@
+"""Convolutional networks: one small kernel at every place of a grid."""

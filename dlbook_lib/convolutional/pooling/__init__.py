@@ -1,0 +1,2 @@
+"""Pooling: a neighbourhood becomes one number, its largest, its mean, a norm or a draw;
+how the gradient finds its way back, and how the size is chosen or undone."""

@@ -1,0 +1,1 @@
+"""Optimization: from minibatches to shortcut connections."""

@@ -1,0 +1,1 @@
+"""A learning rate for each parameter, from delta-bar-delta to Adam, and clipping."""

@@ -1,0 +1,868 @@
+r"""Normalisation in NumPy: over the batch, a layer, groups of channels, an instance.
+
+All four subtract a mean and divide by :math:`\sqrt{\sigma^2+\varepsilon}`; they differ
+in which numbers share a mean. Of an array (N, C, ...) that is
+
+- batch: one mean for each channel, over N and the places "...";
+- layer: one for each example, over the last axes;
+- group: one for each example and group of channels;
+- instance: one for each example and channel.
+
+Where forms differ: some texts divide by the bare standard deviation, which is a
+division by zero for a unit that gives the same number on the whole batch, and leave out
+what happens in use, where a single case has no batch: running statistics replace it.
+"""
+
+from numbers import Real
+
+import numpy as np
+
+from dlbook_lib.common.checks import (
+    as_float,
+    check_dim,
+    check_in,
+    check_positive,
+    check_same_shape,
+    require,
+)
+from dlbook_lib.feedforward.autodiff.engine import raw, register
+from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
+
+
+def standardize(input, dim, eps=1e-5):
+    r"""Mean 0, mean square 1: :math:`\hat x=(x-\mu)/\sqrt{\sigma^2+\varepsilon}`.
+
+    Parameters
+    ----------
+    input : array_like (...)
+    dim : int or tuple of int
+        The axes whose numbers share a mean :math:`\mu` and a variance
+        :math:`\sigma^2`, the biased one, which divides by their number.
+    eps : float
+        What keeps the root from 0 where all numbers are equal.
+
+    Returns
+    -------
+    ndarray (...)
+
+    >>> standardize([[1.0, 3.0], [5.0, 5.0]], dim=1).round(4)
+    array([[-1.,  1.],
+           [ 0.,  0.]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_positive(eps, "eps")
+    for d in dim if isinstance(dim, tuple) else (dim,):
+        check_dim(d, input)
+    if not input.size:  # there is no mean of nothing
+        return input.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = input - input.mean(axis=dim, keepdims=True)
+        var = (centred * centred).mean(axis=dim, keepdims=True)
+        return centred / np.sqrt(var + eps)
+
+
+def standardize_backward(dy, input, dim, eps=1e-5):
+    r"""Gradient of `standardize`, with :math:`\hat x` for what it gives,
+
+    .. math:: \frac1{\sqrt{\sigma^2+\varepsilon}}
+              \bigl(g-\overline g-\hat x\,\overline{g\hat x}\bigr),
+
+    where `dy` (...) is :math:`g` and the bars are means along `dim`: the parts of `dy`
+    that would shift or stretch all numbers alike are taken out.
+
+    >>> standardize_backward([1.0, 0.0, 0.0], [-1.0, 0.0, 1.0], 0).round(3)
+    array([ 0.204, -0.408,  0.204])
+    """
+    x_hat = standardize(input, dim, eps)  # checks the arguments
+    dy, input = as_float(dy, "dy", empty=True), np.asarray(input)
+    check_same_shape(dy=dy, input=input)
+    if not input.size:
+        return dy.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = input - input.mean(axis=dim, keepdims=True)
+        var = (centred * centred).mean(axis=dim, keepdims=True)
+        along = (dy * x_hat).mean(axis=dim, keepdims=True)
+        dx_hat = dy - dy.mean(axis=dim, keepdims=True) - x_hat * along
+        return dx_hat / np.sqrt(var + eps)
+
+
+def channelwise(x, input, name="weight"):
+    """The numbers `x` (C,) as (C, 1, …, 1), to go with `input` (N, C, ...).
+
+    >>> channelwise(np.ones(3), np.zeros((8, 3, 28, 28))).shape
+    (3, 1, 1)
+    """
+    x, input = (
+        as_float(x, name, ndim=1, empty=True),
+        as_float(input, "input", empty=True),
+    )
+    require(
+        input.ndim > 1 and len(x) == input.shape[1],
+        f"{name} has shape {x.shape} but input has {input.shape}; give a number "
+        "for each channel, which is axis 1 of (N, C, ...)",
+    )
+    return x.reshape(-1, *(1 for _ in input.shape[2:]))
+
+
+def affine(input, weight=None, bias=None):
+    r"""Scale and shift every channel: :math:`\gamma_cx+\beta_c`.
+
+    Parameters
+    ----------
+    input : array_like (N, C, ...)
+    weight, bias : array_like (C,), optional
+        :math:`\gamma` and :math:`\beta`; 1 and 0 if they are left out.
+
+    Returns
+    -------
+    ndarray (N, C, ...)
+
+    >>> affine([[1.0, 1.0]], [2.0, 3.0], [0.0, 5.0])
+    array([[2., 8.]])
+    """
+    y = as_float(input, "input", empty=True)
+    y = y if weight is None else y * channelwise(weight, y)
+    return y if bias is None else y + channelwise(bias, y, "bias")
+
+
+def affine_backward(dy, input, weight=None, bias=None):
+    """Gradients of `affine`: (N, C, ...), and (C,) twice, or None where it was None.
+
+    >>> affine_backward([[1.0, 1.0]], [[4.0, 5.0]], [2.0, 3.0])
+    (array([[2., 3.]]), array([4., 5.]), None)
+    """
+    affine(input, weight, bias)  # checks them
+    dy, input = as_float(dy, "dy", empty=True), np.asarray(input)
+    check_same_shape(dy=dy, input=input)
+    dim = (0, *range(2, input.ndim))
+    dweight = None if weight is None else (dy * input).sum(axis=dim)
+    dbias = None if bias is None else dy.sum(axis=dim)
+    return affine(dy, weight), dweight, dbias
+
+
+def track_(running_mean, running_var, input, dim, momentum=0.1):
+    r"""Move running statistics towards those of a batch, in place.
+
+    .. math:: r\leftarrow(1-\alpha)\,r+\alpha\,s
+
+    Parameters
+    ----------
+    running_mean, running_var : ndarray (C,)
+        What is changed.
+    input : array_like (N, C, ...)
+    dim : tuple of int
+        The axes that share a mean; over the others, but C, the statistics are averaged.
+    momentum : float
+        The share :math:`\alpha` of the new ones, from 0 to 1.
+
+    Where conventions differ: the running variance is the *unbiased* one, divided by
+    n − 1, though training divides by n; and a momentum of 0.1 means that 0.9 is kept,
+    which an optimizer would call a momentum of 0.9.
+
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> track_(mean, var, [[0.0], [2.0]], 0, momentum=0.5)
+    >>> mean, var
+    (array([0.5]), array([1.5]))
+    """
+    input = as_float(input, "input", empty=True)
+    is_share = isinstance(momentum, Real) and 0 <= momentum <= 1
+    require(is_share, f"momentum must be a number from 0 to 1, not {momentum!r}")
+    for name, running in ("running_mean", running_mean), ("running_var", running_var):
+        channelwise(running, input, name)  # checks it
+        in_place = f"{name} is changed in place, so it must be an array"
+        require(isinstance(running, np.ndarray), in_place, TypeError)
+    if input.size:
+        rest = (0, *range(2, input.ndim))
+        mean = input.mean(axis=dim, keepdims=True).mean(axis=rest)
+        var = input.var(axis=dim, ddof=1, keepdims=True).mean(axis=rest)
+        running_mean += momentum * (mean - running_mean)
+        running_var += momentum * (var - running_var)
+
+
+def batch_norm(
+    input,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    r"""Normalise every channel over the batch, or by running statistics.
+
+    .. math:: y_c=\gamma_c\frac{x_c-\mu_c}{\sqrt{\sigma_c^2+\varepsilon}}+\beta_c
+
+    Parameters
+    ----------
+    input : array_like (N, C, ...)
+        Units (N, C), or series or images with any number of further axes.
+    running_mean, running_var : ndarray (C,) or None
+        In training they are moved as in `track_`, in place; in use they are
+        :math:`\mu` and :math:`\sigma^2`.
+    weight, bias : array_like (C,), optional
+        :math:`\gamma` and :math:`\beta`.
+    training : bool
+        Whether the batch gives :math:`\mu` and the biased :math:`\sigma^2`.
+    momentum, eps : float
+
+    Returns
+    -------
+    ndarray (N, C, ...)
+
+    Raises
+    ------
+    ValueError
+        In training, if there is a single number for each channel, as torch does.
+
+    Source: Ioffe and Szegedy (2015), algorithms 1 and 2.
+
+    >>> batch_norm([[1.0], [3.0]], None, None, training=True).round(4)
+    array([[-1.],
+           [ 1.]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_in(training, "training", (True, False))
+    check_positive(eps, "eps")
+    if not training:
+        mean = channelwise(running_mean, input, "running_mean")
+        var = channelwise(running_var, input, "running_var")
+        return affine((input - mean) / np.sqrt(var + eps), weight, bias)
+    require(
+        input.ndim > 1 and input.size != input.shape[1],
+        f"input {input.shape} must be (N, C, ...) with more than one number for each "
+        "channel, or they are all 0 afterwards; try a larger batch, or eval()",
+    )
+    dim = (0, *range(2, input.ndim))
+    y = affine(standardize(input, dim, eps), weight, bias)
+    if running_mean is not None or running_var is not None:
+        track_(running_mean, running_var, input, dim, momentum)
+    return y
+
+
+def batch_norm_backward(
+    dy,
+    input,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """Gradients of `batch_norm`; the running statistics are not changed.
+
+    Parameters
+    ----------
+    dy : array_like (N, C, ...)
+    input, running_mean, running_var, weight, bias, training, momentum, eps
+        As given to `batch_norm`.
+
+    Returns
+    -------
+    dinput : ndarray (N, C, ...)
+        In training it depends on the whole batch, as `standardize_backward` says.
+    None, None
+        In the places of the running statistics.
+    dweight, dbias : ndarray (C,) or None
+
+    >>> dx, _, _, _, db = batch_norm_backward(
+    ...     [[1.0], [0.0]], [[1.0], [3.0]], None, None, bias=[0.0], training=True
+    ... )
+    >>> db
+    array([1.])
+    """
+    stats = (None, None) if training else (running_mean, running_var)
+    x_hat = batch_norm(input, *stats, None, None, training, momentum, eps)
+    d, dweight, dbias = affine_backward(dy, x_hat, weight, bias)
+    if training:
+        dim = (0, *range(2, x_hat.ndim))
+        return standardize_backward(d, input, dim, eps), None, None, dweight, dbias
+    var = channelwise(running_var, x_hat, "running_var")
+    return d / np.sqrt(var + eps), None, None, dweight, dbias
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """Normalise every example over its last axes.
+
+    Parameters
+    ----------
+    input : array_like (..., *normalized_shape)
+    normalized_shape : tuple of int
+        The lengths of these axes.
+    weight, bias : array_like (*normalized_shape,), optional
+        A factor and a shift for each place.
+    eps : float
+
+    Returns
+    -------
+    ndarray (..., *normalized_shape)
+
+    Source: Ba, Kiros and Hinton (2016), equations 3 and 4. Nothing depends on other
+    examples, so training and use do not differ.
+
+    >>> layer_norm([[1.0, 3.0], [10.0, 30.0]], (2,)).round(4)
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+    input = as_float(input, "input", empty=True)
+    is_list = isinstance(normalized_shape, (tuple, list)) and normalized_shape
+    sizes = f"normalized_shape must be a tuple of lengths, not {normalized_shape!r}"
+    require(is_list, sizes, TypeError)
+    last = input.shape[-len(normalized_shape) :]
+    require(
+        last == tuple(normalized_shape),
+        f"input {input.shape} does not end in normalized_shape {normalized_shape!r}; "
+        "which axes belong to one example?",
+    )
+    y = standardize(input, tuple(range(-len(last), 0)), eps)
+    for name, x in ("weight", weight), ("bias", bias):
+        if x is not None:
+            wrong = f"{name} must have shape {last}, as normalized_shape says"
+            require(as_float(x, name, empty=True).shape == last, wrong)
+    y = y if weight is None else y * np.asarray(weight)
+    return y if bias is None else y + np.asarray(bias)
+
+
+def layer_norm_backward(dy, input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """Gradients of `layer_norm`: with respect to input (...), weight and bias.
+
+    In the place of `normalized_shape` stands None, as for a weight or bias of None.
+
+    >>> layer_norm_backward([[1.0, 2.0]], [[1.0, 3.0]], (2,), bias=[0.0, 0.0])[3]
+    array([1., 2.])
+    """
+    y = layer_norm(input, normalized_shape, weight, bias, eps)  # checks the arguments
+    dy = as_float(dy, "dy", empty=True)
+    check_same_shape(dy=dy, input=y)
+    dim = tuple(range(-len(normalized_shape), 0))
+    examples = tuple(range(dy.ndim + dim[0]))
+    x_hat = standardize(input, dim, eps)
+    dweight = None if weight is None else (dy * x_hat).sum(axis=examples)
+    dbias = None if bias is None else dy.sum(axis=examples)
+    dx_hat = dy if weight is None else dy * np.asarray(weight)
+    return standardize_backward(dx_hat, input, dim, eps), None, dweight, dbias
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
+    """Normalise every example over groups of neighbouring channels.
+
+    Parameters
+    ----------
+    input : array_like (N, C, ...)
+    num_groups : int
+        A divisor of C; 1 takes all channels together, C each alone.
+    weight, bias : array_like (C,), optional
+        A factor and a shift for each channel, not for each group.
+    eps : float
+
+    Returns
+    -------
+    ndarray (N, C, ...)
+
+    Raises
+    ------
+    ValueError
+        If a lone example has groups of a single number, as in torch.
+
+    Source: Wu and He (2018), section 3.
+
+    >>> group_norm([[1.0, 3.0, 10.0, 30.0]], 2).round(4)
+    array([[-1.,  1., -1.,  1.]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_positive(num_groups, "num_groups", integer=True)
+    require(
+        input.ndim > 1 and input.shape[1] % num_groups == 0,
+        f"input {input.shape} must be (N, C, ...) with C divisible by num_groups, "
+        f"{num_groups}; try 1",
+    )
+    require(
+        input.size != num_groups,
+        f"input {input.shape} has one number in each of {num_groups} groups, so all "
+        "would become 0; take fewer groups",
+    )
+    n, channels, *places = input.shape
+    groups = input.reshape(n, num_groups, channels // num_groups, *places)
+    y = standardize(groups, tuple(range(2, groups.ndim)), eps)
+    return affine(y.reshape(input.shape), weight, bias)
+
+
+def group_norm_backward(dy, input, num_groups, weight=None, bias=None, eps=1e-5):
+    """Gradients of `group_norm`: with respect to input (N, C, ...), weight and bias.
+
+    In the place of `num_groups` stands None, as for a weight or bias of None.
+
+    >>> group_norm_backward([[1.0, 2.0]], [[1.0, 3.0]], 1, bias=[0.0, 0.0])[3]
+    array([1., 2.])
+    """
+    x_hat = group_norm(input, num_groups, eps=eps)  # checks the arguments
+    d, dweight, dbias = affine_backward(dy, x_hat, weight, bias)
+    n, channels, *places = x_hat.shape
+    shape = n, num_groups, channels // num_groups, *places
+    dim = tuple(range(2, len(shape)))
+    d = standardize_backward(d.reshape(shape), np.reshape(input, shape), dim, eps)
+    return d.reshape(x_hat.shape), None, dweight, dbias
+
+
+def instance_norm(
+    input,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """Normalise every channel of every example over its places.
+
+    Parameters
+    ----------
+    input : array_like (N, C, ...)
+        With at least one axis of places.
+    running_mean, running_var : ndarray (C,), optional
+        Moved as in `track_`; what is used without `use_input_stats`.
+    weight, bias : array_like (C,), optional
+    use_input_stats : bool
+        Whether each instance has its own mean and variance.
+    momentum, eps : float
+
+    Returns
+    -------
+    ndarray (N, C, ...)
+
+    Raises
+    ------
+    ValueError
+        If an instance has a single place, as in torch.
+
+    Source: Ulyanov, Vedaldi and Lempitsky (2016), for the style of images.
+
+    >>> instance_norm([[[1.0, 3.0], [10.0, 30.0]]]).round(4)
+    array([[[-1.,  1.],
+            [-1.,  1.]]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_in(use_input_stats, "use_input_stats", (True, False))
+    stats = running_mean, running_var
+    if not use_input_stats:
+        return batch_norm(input, *stats, weight, bias, False, momentum, eps)
+    require(
+        np.prod(input.shape[2:]) != 1,
+        f"input {input.shape} must be (N, C, ...) with more than one place for each "
+        "channel, or they are all 0 afterwards; try batch_norm",
+    )
+    dim = tuple(range(2, input.ndim))
+    y = affine(standardize(input, dim, eps), weight, bias)
+    if running_mean is not None or running_var is not None:
+        track_(running_mean, running_var, input, dim, momentum)
+    return y
+
+
+def instance_norm_backward(
+    dy,
+    input,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """Gradients of `instance_norm`, in the order of `batch_norm_backward`.
+
+    Parameters
+    ----------
+    dy : array_like (N, C, ...)
+    input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+        As given to `instance_norm`.
+
+    Returns
+    -------
+    dinput : ndarray (N, C, ...)
+    None, None
+        In the places of the running statistics.
+    dweight, dbias : ndarray (C,) or None
+
+    >>> instance_norm_backward([[[1.0, 2.0]]], [[[1.0, 3.0]]], bias=[0.0])[4]
+    array([3.])
+    """
+    if not use_input_stats:
+        stats = running_mean, running_var
+        return batch_norm_backward(
+            dy, input, *stats, weight, bias, use_input_stats, momentum, eps
+        )
+    x_hat = instance_norm(input, None, None, None, None, use_input_stats, momentum, eps)
+    d, dweight, dbias = affine_backward(dy, x_hat, weight, bias)
+    dim = tuple(range(2, x_hat.ndim))
+    return standardize_backward(d, input, dim, eps), None, None, dweight, dbias
+
+
+def batch_norm_by_channel(input, weight, bias, eps=1e-5):
+    """The same as `batch_norm` in training, one channel after the other in cache.
+
+    `batch_norm` walks through all of `input` for each of its small steps, and each
+    time the numbers come from main memory. A single channel stays in the cache from
+    the first step to the last.
+
+    Parameters
+    ----------
+    input : array_like (N, C, ...)
+        In any memory layout; fastest if a channel's numbers lie together, as in a
+        view of an array (C, ..., N).
+    weight, bias : array_like (C,)
+    eps : float
+
+    Returns
+    -------
+    y : ndarray (N, C, ...)
+        A view of an array (C, ...), where a channel's numbers lie together.
+    pull : callable
+        ``pull(dy)`` gives the gradients (N, C, ...), (C,) and (C,), so the engine's
+        ``fused(batch_norm_by_channel)`` is an operation on Tensors.
+
+    >>> one = np.ones(1)
+    >>> batch_norm_by_channel(np.array([[1.0], [3.0]]), one, one)[0].round(4)
+    array([[0.],
+           [2.]])
+    """
+    input = as_float(input, "input")
+    check_positive(eps, "eps")
+    for name, x in ("weight", weight), ("bias", bias):
+        channelwise(x, input, name)  # checks it
+    numbers = input.size // input.shape[1]
+    require(numbers > 1, f"input {input.shape} has one number for each channel")
+    # C first, then the axes as they lie in memory
+    axes = 1, *sorted((0, *range(2, input.ndim)), key=lambda d: -input.strides[d])
+    x, y = input.transpose(axes), np.empty((input.shape[1], numbers), input.dtype)
+    mean, inv_std = np.empty((2, len(x)), input.dtype)
+    ones = np.ones(numbers, input.dtype)  # a sum is a product with it, and faster
+    for c in range(len(x)):
+        one = x[c].reshape(-1)  # (numbers,), a copy only where they lie apart
+        mean[c] = one.dot(ones) / numbers
+        t = np.subtract(one, mean[c], out=y[c])
+        inv_std[c] = 1 / np.sqrt(t.dot(t) / numbers + eps)
+        t *= weight[c] * inv_std[c]
+        t += bias[c]
+    saved = input, weight, mean, inv_std
+    y = y.reshape(x.shape).transpose(np.argsort(axes))  # (N, C, ...)
+    return y, lambda dy: batch_norm_by_channel_backward(dy, *saved)
+
+
+def batch_norm_by_channel_backward(dy, input, weight, mean, inv_std):
+    """Gradients of `batch_norm_by_channel`, from the statistics that it has found.
+
+    Parameters
+    ----------
+    dy, input : array_like (N, C, ...)
+    weight, mean, inv_std : array_like (C,)
+        `inv_std` is 1 over the root of variance plus eps.
+
+    Returns
+    -------
+    dinput : ndarray (N, C, ...)
+    dweight, dbias : ndarray (C,)
+
+    >>> one = np.ones(1)
+    >>> batch_norm_by_channel_backward(
+    ...     np.array([[1.0], [0.0]]), np.array([[1.0], [3.0]]), one, 2 * one, one
+    ... )[1:]
+    (array([-1.]), array([1.]))
+    """
+    dy, input = as_float(dy, "dy"), as_float(input, "input")
+    check_same_shape(dy=dy, input=input)
+    for name, x in ("weight", weight), ("mean", mean), ("inv_std", inv_std):
+        channelwise(x, input, name)  # checks it
+    axes = 1, *sorted((0, *range(2, input.ndim)), key=lambda d: -input.strides[d])
+    x, dy = input.transpose(axes), dy.transpose(axes)  # (C, ...)
+    dx = np.empty((len(x), input.size // len(x)), input.dtype)
+    dweight, dbias = np.empty((2, len(x)), input.dtype)
+    ones = np.ones_like(dx[0])
+    for c in range(len(x)):
+        d = dy[c].reshape(-1)
+        t = np.subtract(x[c].reshape(-1), mean[c], out=dx[c])
+        dbias[c] = d.dot(ones)
+        dweight[c] = d.dot(t) * inv_std[c]
+        t *= -dweight[c] * inv_std[c] / len(d)
+        t += d
+        t -= dbias[c] / len(d)
+        t *= weight[c] * inv_std[c]
+    return dx.reshape(x.shape).transpose(np.argsort(axes)), dweight, dbias
+
+
+_batch_norm = register(batch_norm, batch_norm_backward)
+_instance_norm = register(instance_norm, instance_norm_backward)
+_layer_norm = register(layer_norm, layer_norm_backward)
+_group_norm = register(group_norm, group_norm_backward)
+
+
+class BatchNorm1d(Module):
+    r"""Batch normalisation of units (N, C) or series (N, C, L).
+
+    Parameters
+    ----------
+    num_features : int
+        C.
+    eps : float
+    momentum : float or None
+        As in `track_`; None averages over all batches so far, each counted alike.
+    affine : bool
+        Whether it has a `weight` (C,), which starts at 1, and a `bias` (C,), at 0.
+    track_running_stats : bool
+        Whether it keeps `running_mean`, `running_var` (C,) and `num_batches_tracked`
+        () for use; without them it takes the batch's own in `eval` too.
+    dtype : dtype, optional
+        float64 unless given.
+
+    The running statistics are parameters that require no gradient, so that they stand
+    in `state_dict` and load from torch's. Where conventions differ: torch has them as
+    buffers, which `parameters()` leaves out.
+
+    >>> norm = BatchNorm1d(1)
+    >>> norm(np.array([[1.0], [3.0]])).data.round(4).tolist()
+    [[-1.0], [1.0]]
+    >>> norm.eval().state_dict()["running_mean"]
+    array([0.2])
+    """
+
+    dims = 2, 3
+
+    def __init__(
+        self,
+        num_features,
+        eps=1e-5,
+        momentum=0.1,
+        affine=True,
+        track_running_stats=True,
+        *,
+        dtype=None,
+    ):
+        super().__init__()
+        check_positive(num_features, "num_features", integer=True)
+        check_positive(eps, "eps")
+        is_share = isinstance(momentum, Real) and 0 <= momentum <= 1
+        sentence = f"momentum must be a number from 0 to 1 or None, not {momentum!r}"
+        require(momentum is None or is_share, sentence)
+        check_in(affine, "affine", (True, False))
+        check_in(track_running_stats, "track_running_stats", (True, False))
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        zeros, ones = np.zeros(num_features, dtype), np.ones(num_features, dtype)
+        self.weight = Parameter(ones) if affine else None
+        self.bias = Parameter(zeros) if affine else None
+        self.running_mean = self.running_var = self.num_batches_tracked = None
+        if track_running_stats:
+            self.running_mean = Parameter(zeros.copy(), requires_grad=False)
+            self.running_var = Parameter(ones.copy(), requires_grad=False)
+            self.num_batches_tracked = Parameter(np.array(0), requires_grad=False)
+
+    def _statistics(self):
+        """The running ones (C,), or None twice where a batch gives its own."""
+        stats = raw(self.running_mean), raw(self.running_var)
+        if self.training or stats[0] is None:
+            return stats
+        return stats[0].copy(), stats[1].copy()  # the next batch moves the others
+
+    def forward(self, input):
+        """Values (N, C, ...) for `input` (N, C, ...)."""
+        shape = as_float(raw(input), "input", empty=True).shape
+        require(
+            len(shape) in self.dims and shape[1] == self.num_features,
+            f"input {shape} must be (N, C, ...) with {self.num_features} channels and "
+            f"{' or '.join(map(str, self.dims))} dimensions",
+        )
+        mean, var = self._statistics()
+        by_batch = self.training or mean is None
+        momentum = self.momentum
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.data += 1
+            if momentum is None:
+                momentum = 1 / int(self.num_batches_tracked.data)
+        share = 0.0 if momentum is None else momentum
+        return _batch_norm(
+            input, mean, var, self.weight, self.bias, by_batch, share, self.eps
+        )
+
+    def extra_repr(self):
+        """Sizes and options, as torch prints them."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm2d(BatchNorm1d):
+    """Batch normalisation of images (N, C, H, W); see `BatchNorm1d`.
+
+    >>> BatchNorm2d(3, momentum=None)
+    BatchNorm2d(3, eps=1e-05, momentum=None, affine=True, track_running_stats=True)
+    """
+
+    dims = (4,)
+
+
+class InstanceNorm1d(BatchNorm1d):
+    """Instance normalisation of series (N, C, L), or of one, (C, L).
+
+    Parameters as those of `BatchNorm1d`, with other defaults. As in torch, a momentum
+    of None leaves the running statistics as they are, and nothing is counted.
+
+    >>> InstanceNorm1d(2)(np.array([[1.0, 3.0], [10.0, 30.0]])).round(4)
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+
+    dims = (3,)
+
+    def __init__(
+        self,
+        num_features,
+        eps=1e-5,
+        momentum=0.1,
+        affine=False,
+        track_running_stats=False,
+        *,
+        dtype=None,
+    ):
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, dtype=dtype
+        )
+
+    def forward(self, input):
+        """Values (N, C, ...) or (C, ...), as `input`."""
+        array = as_float(raw(input), "input", empty=True)
+        if array.ndim + 1 in self.dims:
+            return self.forward((array if raw(input) is input else input)[None])[0]
+        shape = as_float(raw(input), "input", empty=True).shape
+        require(
+            len(shape) in self.dims and shape[1] == self.num_features,
+            f"input {shape} must be (N, C, ...) with {self.num_features} channels and "
+            f"{' or '.join(map(str, self.dims))} dimensions",
+        )
+        mean, var = self._statistics()
+        own = self.training or mean is None
+        share = 0.0 if self.momentum is None else self.momentum
+        return _instance_norm(
+            input, mean, var, self.weight, self.bias, own, share, self.eps
+        )
+
+
+class InstanceNorm2d(InstanceNorm1d):
+    """Instance normalisation of images (N, C, H, W), or of one, (C, H, W).
+
+    >>> InstanceNorm2d(3)(np.zeros((8, 3, 4, 4))).shape
+    (8, 3, 4, 4)
+    """
+
+    dims = (4,)
+
+
+class LayerNorm(Module):
+    """Layer normalisation over the last axes, of lengths `normalized_shape`.
+
+    Parameters
+    ----------
+    normalized_shape : int or tuple of int
+    eps : float
+    elementwise_affine : bool
+        Whether it has a `weight`, which starts at 1, of shape `normalized_shape`.
+    bias : bool
+        Whether it then has a `bias`, which starts at 0, of that shape too.
+    dtype : dtype, optional
+        float64 unless given.
+
+    >>> LayerNorm(2)(np.array([[1.0, 3.0]])).data.round(4)
+    array([[-1.,  1.]])
+    """
+
+    def __init__(
+        self,
+        normalized_shape,
+        eps=1e-5,
+        elementwise_affine=True,
+        bias=True,
+        *,
+        dtype=None,
+    ):
+        super().__init__()
+        shape = normalized_shape
+        shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+        require(shape, "normalized_shape is empty; give the length of the last axis")
+        for length in shape:
+            check_positive(length, "normalized_shape", integer=True)
+        check_positive(eps, "eps")
+        check_in(elementwise_affine, "elementwise_affine", (True, False))
+        check_in(bias, "bias", (True, False))
+        self.normalized_shape, self.eps = shape, eps
+        self.elementwise_affine = elementwise_affine
+        both = elementwise_affine and bias
+        ones, zeros = np.ones(shape, dtype), np.zeros(shape, dtype)
+        self.weight = Parameter(ones) if elementwise_affine else None
+        self.bias = Parameter(zeros) if both else None
+
+    def forward(self, input):
+        """Values (..., *normalized_shape), as `input`."""
+        return _layer_norm(
+            input, self.normalized_shape, self.weight, self.bias, self.eps
+        )
+
+    def extra_repr(self):
+        """Sizes and options, as torch prints them."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class GroupNorm(Module):
+    """Group normalisation of (N, C, ...).
+
+    Parameters
+    ----------
+    num_groups, num_channels : int
+        The first must divide the second, C.
+    eps : float
+    affine : bool
+        Whether it has a `weight` (C,), which starts at 1, and a `bias` (C,), at 0.
+    dtype : dtype, optional
+        float64 unless given.
+
+    >>> GroupNorm(2, 6)
+    GroupNorm(2, 6, eps=1e-05, affine=True)
+    """
+
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, *, dtype=None):
+        super().__init__()
+        check_positive(num_groups, "num_groups", integer=True)
+        check_positive(num_channels, "num_channels", integer=True)
+        check_positive(eps, "eps")
+        check_in(affine, "affine", (True, False))
+        require(
+            num_channels % num_groups == 0,
+            f"num_channels must be divisible by num_groups, not {num_channels} by "
+            f"{num_groups}; try 1 group",
+        )
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
+
+    def forward(self, input):
+        """Values (N, C, ...) for `input` (N, C, ...)."""
+        shape = as_float(raw(input), "input", empty=True).shape
+        require(
+            shape[1:2] == (self.num_channels,),
+            f"input {shape} must be (N, C, ...) with {self.num_channels} channels",
+        )
+        return _group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self):
+        """Sizes and options, as torch prints them."""
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, "
+            f"affine={self.affine}"
+        )

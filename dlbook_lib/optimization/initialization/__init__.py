@@ -1,0 +1,1 @@
+"""Where to start, how large, and how to tell it is wrong from a single minibatch."""

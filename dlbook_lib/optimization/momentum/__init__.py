@@ -1,0 +1,1 @@
+"""Momentum in its three conventions, and the gradient after the look-ahead."""

@@ -1,0 +1,1 @@
+"""Stochastic gradient descent, and how its learning rate changes while it runs."""

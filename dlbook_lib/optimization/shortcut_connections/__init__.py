@@ -1,0 +1,1 @@
+"""Shorter paths for information and gradients: residual, gated and dense shortcuts."""

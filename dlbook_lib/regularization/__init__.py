@@ -1,0 +1,1 @@
+"""Regularization: penalties, noise, ensembles, more ways to err less on new data."""

@@ -1,0 +1,1 @@
+"""Noise on inputs, weights and labels, and transformed copies of images."""

@@ -1,0 +1,1 @@
+"""Bagging, boosting and dropout: ensembles, trained one by one or all at once."""

@@ -1,0 +1,319 @@
+"""Normalisation in NumPy: naive formulas, gradients, running state, edges, layouts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlbook_lib.common.rng import numpy_generator
+from dlbook_lib.feedforward.autodiff.engine import fused, register, tensor
+from dlbook_lib.feedforward.autodiff.modules import Linear, Sequential
+from dlbook_lib.optimization.batch_normalization import scratch
+from dlbook_lib.optimization.batch_normalization.scratch import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    LayerNorm,
+    affine,
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_by_channel,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    standardize,
+    standardize_backward,
+    track_,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_warning():
+    with np.errstate(all="raise", under="ignore"):
+        yield
+
+
+def cases(rng, shape, weighted=True):
+    """Every operation with its arguments, for an input (N, C, ...)."""
+    x = rng.normal(size=shape) * 3 + 1
+    c = shape[1]
+    w, b = (rng.normal(size=c) if weighted else None for _ in range(2))
+    stats = rng.normal(size=c), rng.uniform(0.5, 2, c)
+    lw, lb = (rng.normal(size=shape[1:]) if weighted else None for _ in range(2))
+    yield "batch_norm", (x, None, None, w, b, True, 0.1, 1e-3)
+    yield "batch_norm", (x, *stats, w, b, False, 0.1, 1e-3)
+    yield "instance_norm", (x, *stats, w, b, False, 0.1, 1e-3)
+    yield "layer_norm", (x, shape[1:], lw, lb, 1e-3)
+    yield "group_norm", (x, 2, w, b, 1e-3)
+    yield "affine", (x, w, b)
+    yield "standardize", (x, (0, -1), 1e-3)
+    if len(shape) > 2:
+        yield "instance_norm", (x, None, None, w, b, True, 0.1, 1e-3)
+
+
+SHAPES = [(5, 4), (3, 4, 2), (2, 4, 3, 2), (2, 2, 2, 1, 3)]
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def steps(f, args, i):
+    """Complex-step derivatives of a projection by `dy` along random directions."""
+    rng = numpy_generator(5)
+    y = f(*args)
+    dy, along = rng.normal(size=y.shape), rng.normal(size=args[i].shape)
+    moved = [*args[:i], args[i] + 1e-30j * along, *args[i + 1 :]]
+    return dy, along, (dy * f(*moved)).imag.sum() / 1e-30
+
+
+@shapes
+@pytest.mark.parametrize("weighted", [True, False])
+def test_gradients_are_those_of_a_complex_step(shape, weighted):
+    for name, args in cases(numpy_generator(1), shape, weighted):
+        f, f_backward = getattr(scratch, name), getattr(scratch, f"{name}_backward")
+        for i, x in enumerate(args):
+            in_place = i in (1, 2) and name in ("batch_norm", "instance_norm")
+            if isinstance(x, np.ndarray) and not in_place:
+                dy, along, slope = steps(f, args, i)
+                found = f_backward(dy, *args)
+                found = found if isinstance(found, tuple) else (found,)
+                assert found[i].shape == x.shape
+                assert abs((found[i] * along).sum() - slope) < 1e-10, (name, i)
+
+
+@shapes
+def test_on_the_engine_the_gradients_are_the_same(shape):
+    for name, args in cases(numpy_generator(2), shape):
+        f, f_backward = getattr(scratch, name), getattr(scratch, f"{name}_backward")
+        state = (1, 2) if name in ("batch_norm", "instance_norm") else ()
+        tensors = [
+            tensor(x, requires_grad=True)
+            if isinstance(x, np.ndarray) and i not in state
+            else x
+            for i, x in enumerate(args)
+        ]
+        y = register(f, f_backward)(*tensors)
+        dy = numpy_generator(3).normal(size=y.shape)
+        y.backward(dy)
+        expected = f_backward(dy, *args)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        for t, g in zip(tensors, expected, strict=False):
+            if hasattr(t, "grad"):
+                np.testing.assert_array_equal(t.grad.data, g)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.integers(2, 4), min_size=2, max_size=5),
+    st.integers(0, 99),
+    st.sampled_from([1e-5, 0.1]),
+)
+def test_each_norm_is_its_naive_formula(shape, seed, eps):
+    shape[1] *= 2
+    rng = numpy_generator(seed)
+    x = rng.normal(size=shape)
+    n, c = shape[:2]
+
+    def plain(part):
+        return (part - part.mean()) / (((part - part.mean()) ** 2).mean() + eps) ** 0.5
+
+    batch = np.stack([plain(x[:, j]) for j in range(c)], 1)
+    layer = np.stack([plain(x[i]) for i in range(n)])
+    halves = [[plain(x[i, : c // 2]), plain(x[i, c // 2 :])] for i in range(n)]
+    group = np.stack([np.concatenate(parts) for parts in halves])
+    close = {"rtol": 0, "atol": 1e-12}
+    got = batch_norm(x, None, None, training=True, eps=eps)
+    np.testing.assert_allclose(got, batch, **close)
+    got = layer_norm(x, tuple(shape[1:]), eps=eps)
+    np.testing.assert_allclose(got, layer, **close)
+    np.testing.assert_allclose(group_norm(x, 2, eps=eps), group, **close)
+    if len(shape) > 2:
+        each = [np.stack([plain(x[i, j]) for j in range(c)]) for i in range(n)]
+        np.testing.assert_allclose(instance_norm(x, eps=eps), np.stack(each), **close)
+
+
+def test_the_gradient_has_no_part_that_shifts_or_stretches():
+    rng = numpy_generator(0)
+    x, dy = rng.normal(size=(2, 50, 3))
+    dx = standardize_backward(dy, x, 0, 1e-12)
+    assert abs(dx.sum(axis=0)).max() < 1e-12
+    assert abs((dx * x).sum(axis=0)).max() < 1e-9
+
+
+def test_the_bias_before_it_and_the_scale_of_the_weight_do_not_matter():
+    rng = numpy_generator(0)
+    x, w = rng.normal(size=(20, 4)), rng.normal(size=(3, 4))
+    y = batch_norm(x @ w.T, None, None, training=True, eps=1e-12)
+    again = batch_norm(7 * x @ w.T + 5, None, None, training=True, eps=1e-12)
+    np.testing.assert_allclose(y, again, atol=1e-9)
+
+
+def test_running_statistics_by_hand():
+    mean, var = np.array([10.0]), np.array([4.0])
+    batch_norm(np.array([[0.0], [2.0]]), mean, var, training=True, momentum=0.25)
+    np.testing.assert_allclose(mean, 0.75 * 10 + 0.25 * 1)
+    np.testing.assert_allclose(var, 0.75 * 4 + 0.25 * 2)  # 2 is the unbiased one
+
+
+def test_the_backward_half_leaves_the_running_statistics_alone():
+    x, dy = numpy_generator(0).normal(size=(2, 6, 3))
+    mean, var = np.zeros(3), np.ones(3)
+    batch_norm_backward(dy, x, mean, var, None, None, True)
+    assert not mean.any()
+    assert (var == 1).all()
+
+
+def test_bad_weights_do_not_move_the_running_statistics():
+    mean = np.zeros(3)
+    with pytest.raises(ValueError, match="channelwise: bias has shape"):
+        batch_norm(np.ones((4, 3)), mean, np.ones(3), np.ones(3), np.ones(2), True)
+    assert not mean.any()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_where_all_numbers_are_equal_the_answer_is_the_bias(dtype):
+    x, b = np.full((6, 3, 4), 7.0, dtype), np.arange(3, dtype=dtype)
+    w, d = np.ones(3, dtype), np.ones_like(x)
+    for f in (
+        lambda: batch_norm(x, None, None, w, b, True),
+        lambda: instance_norm(x, None, None, w, b),
+        lambda: group_norm(x, 3, w, b),
+        lambda: batch_norm_by_channel(x, w, b)[0],
+    ):
+        np.testing.assert_array_equal(f(), np.broadcast_to(b[:, None], x.shape))
+    assert not batch_norm_backward(d, x, None, None, w, b, True)[0].any()
+    assert not layer_norm(x[..., :1], (1,)).any()
+
+
+def test_float32_stays_float32():
+    for shape in SHAPES:
+        for name, args in cases(numpy_generator(1), shape):
+            args = [a.astype("f4") if isinstance(a, np.ndarray) else a for a in args]
+            y = getattr(scratch, name)(*args)
+            found = getattr(scratch, f"{name}_backward")(y, *args)
+            found = found if isinstance(found, tuple) else (found,)
+            results = [y, *(g for g in found if g is not None)]
+            assert {r.dtype for r in results} == {np.dtype("f4")}, name
+    x, w = np.ones((5, 3), "f4"), np.ones(3, "f4")
+    y, pull = batch_norm_by_channel(x, w, w)
+    assert {r.dtype for r in (y, *pull(x))} == {np.dtype("f4")}
+    norm = BatchNorm1d(3, dtype="f4")
+    assert norm(x).dtype == norm.eval()(x).dtype == norm.running_var.dtype == "f4"
+
+
+@pytest.mark.parametrize("x", [1e30, np.inf, np.nan])
+def test_what_overflows_does_so_without_a_warning(x):
+    x = np.array([[x], [-x]], "f4")
+    y = standardize(x, 0)
+    assert y.shape == standardize_backward(np.ones_like(x), x, 0).shape == (2, 1)
+    assert not y.any() if np.isfinite(x).all() else np.isnan(y).any()
+
+
+LAYOUTS = {
+    "C": lambda x: x,
+    "batch last": lambda x: np.moveaxis(
+        np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0
+    ),
+    "channels last": lambda x: np.moveaxis(
+        np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1
+    ),
+    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("other", LAYOUTS.values(), ids=LAYOUTS)
+@shapes
+def test_channel_by_channel_gives_the_same(layout, other, shape):
+    rng = numpy_generator(0)
+    x, dy = layout(rng.normal(size=shape) + 5), other(rng.normal(size=shape))
+    w, b = rng.normal(size=(2, shape[1]))
+    y, pull = batch_norm_by_channel(x, w, b, 1e-3)
+    expected = batch_norm(x, None, None, w, b, True, eps=1e-3)
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+    dx, _, _, *rest = batch_norm_backward(dy, x, None, None, w, b, True, eps=1e-3)
+    for found, wanted in zip(pull(dy), (dx, *rest), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_channel_by_channel_is_an_operation_of_the_engine():
+    rng = numpy_generator(0)
+    x, w, b = (tensor(rng.normal(size=s), requires_grad=True) for s in ((6, 3), 3, 3))
+    dy = rng.normal(size=(6, 3))
+    fused(batch_norm_by_channel)(x, w, b).backward(dy)
+    dx, _, _, dw, db = batch_norm_backward(dy, x.data, None, None, w.data, b.data, True)
+    for t, g in ((x, dx), (w, dw), (b, db)):
+        np.testing.assert_allclose(t.grad.data, g, atol=1e-12)
+
+
+def test_channel_by_channel_is_as_good_in_float32():
+    rng = numpy_generator(0)
+    x = (rng.normal(size=(16, 4, 14, 14)) + 30).astype("f4")
+    w, b = np.ones((2, 4), "f4")
+    exact = batch_norm(x.astype(float), None, None, w, b, True)
+    assert abs(batch_norm_by_channel(x, w, b)[0] - exact).max() < 3e-5
+
+
+def test_a_state_stands_in_the_container_and_returns_from_it():
+    rng = numpy_generator(0)
+    nets = [Sequential(Linear(4, 3, rng=rng), BatchNorm1d(3)) for _ in range(2)]
+    nets[0](rng.normal(size=(8, 4)))
+    state = nets[0].state_dict()
+    assert list(state)[2:] == [
+        f"1.{name}"
+        for name in (
+            "weight",
+            "bias",
+            "running_mean",
+            "running_var",
+            "num_batches_tracked",
+        )
+    ]
+    nets[1].load_state_dict(state)
+    assert int(nets[1][1].num_batches_tracked.data) == 1
+    x = rng.normal(size=(1, 4))
+    for net in nets:
+        net.eval()
+    np.testing.assert_array_equal(nets[0](x).data, nets[1](x).data)
+
+
+def test_in_use_the_gradient_is_that_of_the_statistics_at_the_time():
+    norm, rng = BatchNorm1d(2), numpy_generator(0)
+    x = tensor(rng.normal(size=(3, 2)), requires_grad=True)
+    y = norm.eval()(x)
+    norm.train()(10 * rng.normal(size=(9, 2)))
+    y.backward(np.ones((3, 2)))
+    np.testing.assert_allclose(x.grad.data, (1 + 1e-5) ** -0.5)
+
+
+def test_no_momentum_averages_all_batches():
+    norm, rng = BatchNorm2d(3, momentum=None), numpy_generator(0)
+    batches = rng.normal(size=(4, 5, 3, 2, 2))
+    for x in batches:
+        norm(x)
+    means = batches.mean(axis=(1, 3, 4))
+    np.testing.assert_allclose(norm.running_mean.data, means.mean(axis=0), atol=1e-12)
+
+
+def test_empty_batches():
+    for shape in ((0, 4), (0, 4, 2), (3, 4, 0)):
+        x, w, mean = np.zeros(shape), np.ones(4), np.ones(4)
+        for training in (True, False):
+            args = (x, mean, mean.copy(), w, w, training)
+            assert batch_norm(*args).shape == shape
+            dx, _, _, dw, db = batch_norm_backward(x, *args)
+            assert dx.shape == shape
+            assert not dw.any()
+            assert not db.any()
+        assert (mean == 1).all()
+        assert group_norm(x, 2).shape == layer_norm(x, shape[1:]).shape == shape
+        assert affine(x, w).shape == shape
+        assert LayerNorm(shape[1:]).normalized_shape if all(shape[1:]) else True
+        assert GroupNorm(2, 4)(x).shape == shape
+    assert instance_norm(np.zeros((0, 4, 2))).shape == (0, 4, 2)
+
+
+def test_an_average_over_instances():
+    x = numpy_generator(0).normal(size=(3, 2, 5))
+    mean, var = np.zeros(2), np.zeros(2)
+    track_(mean, var, x, 2, 1.0)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 2)))
+    np.testing.assert_allclose(var, x.var(axis=2, ddof=1).mean(axis=0))

@@ -1,0 +1,226 @@
+"""Descent and schedules by their formulas, and what they remember."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlbook_lib.common.rng import numpy_generator
+from dlbook_lib.feedforward.autodiff.engine import Tensor
+from dlbook_lib.feedforward.autodiff.modules import Linear, MSELoss, Sequential, Tanh
+from dlbook_lib.optimization.sgd.scratch import (
+    SGD,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    Optimizer,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+    linear_decay,
+    set_grads,
+    step_decay,
+)
+
+RATES = st.floats(1e-4, 1.0)
+
+
+def rates(schedule, steps):
+    found = [schedule.get_last_lr()[0]]
+    for _ in range(steps):
+        schedule.step()
+        found.append(schedule.get_last_lr()[0])
+    return found
+
+
+def fresh(lr=1.0):
+    return SGD([np.zeros(2)], lr=lr)
+
+
+@given(RATES, st.floats(0, 1), st.booleans())
+def test_a_step_by_the_formula(lr, decay, maximize):
+    w, g = np.array([1.0, -2.0]), np.array([0.5, 3.0])
+    expected = w - lr * ((-g if maximize else g) + decay * w)
+    optimizer = SGD([w], lr, decay, maximize=maximize)
+    set_grads(optimizer, [g])
+    optimizer.step()
+    np.testing.assert_allclose(w, expected, 1e-14)
+
+
+def test_an_array_is_changed_in_its_own_memory_even_as_a_view():
+    buffer = np.ones((4, 4))
+    optimizer = SGD([buffer[1:3, ::2]], lr=1.0)
+    set_grads(optimizer, [np.ones((2, 2))])
+    optimizer.step()
+    assert buffer.sum() == 12
+
+
+def test_the_gradient_is_not_changed():
+    g = np.ones(2)
+    optimizer = SGD([np.ones(2)], lr=1.0, weight_decay=0.5, maximize=True)
+    set_grads(optimizer, [g])
+    optimizer.step()
+    assert g.tolist() == [1, 1]
+
+
+def test_a_network_learns_and_backward_notices_the_change():
+    rng = numpy_generator(0)
+    net = Sequential(Linear(2, 8, rng=rng), Tanh(), Linear(8, 1, rng=rng))
+    x = rng.normal(size=(50, 2))
+    y = x[:, :1] * x[:, 1:]
+    optimizer, losses = SGD(net.parameters(), lr=0.2), []
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = MSELoss()(net(Tensor(x)), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 5
+    loss = MSELoss()(net(Tensor(x)), y)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="changed"):
+        loss.backward()
+
+
+def test_a_closure_computes_the_gradients_and_its_loss_comes_back():
+    w = np.array([3.0])
+    optimizer = SGD([w], lr=0.5)
+
+    def closure():
+        set_grads(optimizer, [2 * w])
+        return float(w @ w)
+
+    assert optimizer.step(closure) == 9
+    assert w == 0
+    assert optimizer.step() is None
+
+
+def test_zero_grad_makes_a_step_do_nothing():
+    w = np.ones(2)
+    optimizer = SGD([w], lr=1.0, weight_decay=1.0)
+    set_grads(optimizer, [np.ones(2)])
+    optimizer.zero_grad()
+    optimizer.step()
+    assert w.tolist() == [1, 1]
+
+
+def test_numbers_that_blow_up_do_so_without_a_warning():
+    w = np.array([1e38], np.float32)
+    optimizer = SGD([w], lr=1e10)
+    set_grads(optimizer, [-w.copy()])
+    with np.errstate(all="raise"):
+        optimizer.step()
+    assert np.isinf(w)
+
+
+@given(st.integers(0, 300), st.integers(1, 200), RATES, st.floats(0, 0.1))
+def test_linear_decay(k, total, lr, end):
+    line = linear_decay(np.arange(k + 1), lr, end, total)
+    naive = (1 - k / total) * lr + k / total * end if k < total else end
+    np.testing.assert_allclose(line[k], naive, 1e-12, 1e-16)
+    np.testing.assert_allclose(linear_decay(k, lr, end, total), naive, 1e-12, 1e-16)
+    optimizer = fresh(lr)
+    if end <= lr:
+        found = rates(LinearLR(optimizer, 1.0, end / lr, total), k)
+        np.testing.assert_allclose(line, found, 1e-12, 1e-15)
+
+
+@given(st.integers(0, 60), st.integers(1, 20), RATES, st.floats(0.1, 0.99), RATES)
+def test_step_decay(k, size, lr, gamma, floor):
+    found = step_decay(np.arange(k + 1), lr, size, gamma)
+    np.testing.assert_allclose(found, rates(StepLR(fresh(lr), size, gamma), k), 1e-12)
+    floored = step_decay(np.arange(k + 1), lr, size, gamma, floor)
+    np.testing.assert_allclose(floored, np.maximum(found, floor))
+    each = step_decay(np.arange(k + 1), lr, 1, gamma)
+    np.testing.assert_allclose(each, rates(ExponentialLR(fresh(lr), gamma), k), 1e-12)
+
+
+def test_schedules_by_hand():
+    half = rates(CosineAnnealingLR(fresh(2.0), 4, 1.0), 8)
+    assert np.allclose(half[::2], [2, 1.5, 1, 1.5, 2])
+    assert np.allclose(rates(MultiStepLR(fresh(), [2, 2, 3]), 3), [1, 1, 0.01, 0.001])
+    optimizer = fresh()
+    warm = [LinearLR(optimizer, 0.25, total_iters=3), ExponentialLR(optimizer, 0.5)]
+    found = rates(SequentialLR(optimizer, warm, [3]), 5)
+    assert np.allclose(found, [0.25, 0.5, 0.75, 1, 0.5, 0.25])
+    up = OneCycleLR(fresh(), 1.0, 10, pct_start=0.5, cycle_momentum=False)
+    found = rates(up, 9)
+    assert np.isclose(found[4], 1.0)
+    assert np.isclose(found[0], 0.04)
+    assert np.isclose(found[9], 4e-6)
+
+
+def test_a_cycle_without_a_way_up_begins_at_the_top():
+    schedule = OneCycleLR(fresh(), 1.0, 10, pct_start=0.1, cycle_momentum=False)
+    assert schedule.get_last_lr() == [1.0]
+
+
+def test_a_plateau_by_hand():
+    schedule = ReduceLROnPlateau(fresh(), factor=0.5, patience=1, cooldown=1)
+    found = []
+    for loss in [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]:
+        schedule.step(loss)
+        found.append(schedule.get_last_lr()[0])
+    assert found == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+    schedule.step(Tensor(0.2))
+    schedule.step(np.float32(0.1))
+    assert schedule.best == pytest.approx(0.1)
+
+
+def sequence(optimizer):
+    parts = [StepLR(optimizer, 2), CosineAnnealingLR(optimizer, 9)]
+    return SequentialLR(optimizer, parts, [4])
+
+
+SCHEDULES = [
+    lambda o: StepLR(o, 3),
+    lambda o: MultiStepLR(o, [2, 6]),
+    lambda o: ExponentialLR(o, 0.9),
+    LinearLR,
+    lambda o: CosineAnnealingLR(o, 20),
+    lambda o: OneCycleLR(o, 1.0, 30, cycle_momentum=False),
+    sequence,
+]
+
+
+@pytest.mark.parametrize("make", SCHEDULES)
+def test_a_schedule_goes_on_from_its_state(make):
+    first, second = fresh(), fresh()
+    schedule, other = make(first), make(second)
+    for _ in range(5):
+        schedule.step()
+    other.load_state_dict(schedule.state_dict())
+    second.load_state_dict(first.state_dict())
+    assert rates(other, 5) == rates(schedule, 5)
+
+
+def test_a_state_is_loaded_as_a_copy():
+    w, v = np.ones(2), np.ones(2)
+
+    class Counting(Optimizer):
+        def _change(self, g, state, **_):
+            state.setdefault("total", np.zeros(2))
+            state["total"] += g
+            return state["total"]
+
+    ours, other = Counting([w], {"lr": 1.0}), Counting([v], {"lr": 0.5})
+    set_grads(ours, [np.ones(2)])
+    ours.step()
+    other.load_state_dict(ours.state_dict())
+    ours.step()
+    assert other.state_dict()["state"][0]["total"].tolist() == [1, 1]
+    assert ours.state_dict()["state"][0]["total"].tolist() == [2, 2]
+    assert other.param_groups[0]["lr"] == 1.0
+    assert other.param_groups[0]["params"][0].data is v
+
+
+def test_what_a_subclass_must_say():
+    optimizer = Optimizer([np.ones(1)], {"lr": 0.1})
+    set_grads(optimizer, [np.ones(1)])
+    with pytest.raises(NotImplementedError, match="no _change"):
+        optimizer.step()
+    with pytest.raises(NotImplementedError, match="no get_lr"):
+        LRScheduler(optimizer)
