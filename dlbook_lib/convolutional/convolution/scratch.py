@@ -634,7 +634,8 @@ def conv2d_by_rows_backward(dy, input, weight, bias=None):
     dweight : ndarray (F, C, kH, kW)
     dbias : ndarray (F,), or None where there is no bias
     """
-    dy, input = as_float(dy, "dy", empty=True), as_float(input, "input", empty=True)
+    dy = as_float(dy, "dy", empty=True)
+    input = as_float(input, "input", ndim=4, empty=True)
     weight = as_float(weight, "weight", ndim=4)
     n, f, oh, ow = shape = conv_shape(input, weight, bias)
     require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")

@@ -78,7 +78,7 @@ def test_all_forms_agree(form, layer):
 
 
 @pytest.mark.parametrize(("f", "f_backward", "ndim"), PAIRS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_gradients_are_those_of_a_complex_step(f, f_backward, ndim, data):
     check_gradients(f, f_backward, data.draw(layers(ndim, batch=(1, 2))))

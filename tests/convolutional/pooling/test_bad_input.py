@@ -92,7 +92,7 @@ for kind in ("avg", "max"):
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

@@ -104,7 +104,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

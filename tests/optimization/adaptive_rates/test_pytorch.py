@@ -63,7 +63,7 @@ SECOND = st.fixed_dictionaries({}, optional={"lr": st.floats(0, 0.1)})
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_fifty_steps(name, data):
     options = data.draw(st.fixed_dictionaries({}, optional=OPTIONS[name]))
@@ -84,7 +84,7 @@ def test_with_a_cycle(name):
     run(*pair, options, {}, 0, schedules=(cycle(sgd), cycle(sgd_twin)))
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(
     st.fixed_dictionaries(
         {},
@@ -111,7 +111,7 @@ def test_rmsprop_with_the_look_ahead(options, seed, dtype):
     compare(ours, theirs, params, tparams, dtype)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     SEEDS,
     DTYPES,

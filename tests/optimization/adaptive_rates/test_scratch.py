@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -211,7 +211,6 @@ def test_clipping_by_value():
     assert second.grad.tolist() == [[-0.5], [0.5]]
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 100), st.sampled_from([1, 2.0, 3.5, np.inf]))
 def test_clipping_by_norm(max_norm, norm_type):
     first, second = leaves([3.0, -0.2], [[-5.0], [0.5]])

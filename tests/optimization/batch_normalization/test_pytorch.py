@@ -67,7 +67,7 @@ def as_torch(args, name):
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(calls())
 def test_values_gradients_and_state_are_those_of_torch(call):
     name, args, dtype = call
@@ -92,7 +92,7 @@ def test_values_gradients_and_state_are_those_of_torch(call):
             np.testing.assert_allclose(a, theirs[i], **close)  # the running state
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(2, 4), min_size=2, max_size=5),
     st.integers(0, 99),

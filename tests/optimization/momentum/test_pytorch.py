@@ -34,13 +34,13 @@ SECOND = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(OPTIONS | NESTEROV, SECOND, SEEDS, DTYPES)
 def test_sgd(options, second, seed, dtype):
     run(scratch.SGD, torch.optim.SGD, options, second, seed, dtype)
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(OPTIONS | NESTEROV, SECOND, SEEDS)
 def test_sgd_with_a_cycle(options, second, seed):
     def cycle(module):
@@ -56,13 +56,13 @@ TEXTBOOK = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.sampled_from(["Momentum", "EMAMomentum"]), TEXTBOOK, SECOND, SEEDS, DTYPES)
 def test_the_twins_of_the_other_forms(name, options, second, seed, dtype):
     run(getattr(scratch, name), getattr(twin, name), options, second, seed, dtype)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(TEXTBOOK, SEEDS, DTYPES)
 def test_the_twin_of_the_look_ahead(options, seed, dtype):
     rng = numpy_generator(seed)

@@ -135,7 +135,7 @@ def test_a_closure_that_fails_leaves_everything_in_its_place():
     assert w.tolist() == kept.tolist()
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.sampled_from([SGD, Momentum, EMAMomentum, Nesterov]))
 def test_a_network_in_float32_learns_and_stays_float32(cls):
     rng = numpy_generator(0)

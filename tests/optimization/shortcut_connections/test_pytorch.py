@@ -15,7 +15,7 @@ from tests.optimization.shortcut_connections.test_scratch import blocks, cases
 TOLERANCE = {"f8": {"rtol": 1e-10, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 3), max_size=2).map(tuple),
     *[st.integers(1, 4)] * 3,

@@ -50,7 +50,7 @@ places = pytest.mark.parametrize("place", range(5), ids=NAMES)
 
 
 @places
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 3), max_size=2).map(tuple),
     *[st.integers(1, 4)] * 3,

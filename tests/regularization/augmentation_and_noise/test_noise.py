@@ -83,7 +83,7 @@ def test_flipped_labels(epsilon):
         np.testing.assert_allclose(moved / len(y), epsilon / 3, atol=0.01)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 6), st.floats(0, 0.8), st.integers(0, 99))
 def test_smoothed_labels_map_to_torchs(classes, epsilon, seed):
     rng = numpy_generator(seed)
@@ -113,7 +113,7 @@ def test_smoothed_labels_map_to_torchs(classes, epsilon, seed):
 REDUCTIONS = ["mean", "sum", "none"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(1, 5),
     st.integers(2, 5),

@@ -64,7 +64,7 @@ class EveryByte:
         return (np.arange(n) + 0.5) / n
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 64 * 256))
 def test_the_rate_of_the_fast_mask_is_exact_over_all_bytes(k):
     p, ties = k / (64 * 256), 64
@@ -104,7 +104,7 @@ def test_the_fast_mask_needs_little_beside_the_mask():
 # ---- dropout -----------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     array_shapes(min_dims=0, max_side=4),
     st.sampled_from(RATES),
@@ -218,7 +218,7 @@ def test_bad_rates_are_refused_where_torch_refuses_them():
 # ---- DropConnect -------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 3), max_size=2).map(tuple),
     st.booleans(),

@@ -95,7 +95,7 @@ def best_by_trying(input, target, weight):
     return least
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 12),
     st.integers(1, 3),

@@ -466,7 +466,7 @@ def test_penalized_cost_leaves_the_bias_alone(penalty):
 # ----------------------------------------------------------------- the quadratic model
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=seeds, alpha=st.floats(0.1, 10))
 def test_descent_shrinks_each_direction_by_its_factor(seed, alpha):
     rng = numpy_generator(seed)
