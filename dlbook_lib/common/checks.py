@@ -18,6 +18,7 @@ ValueError: linear: x has 3 features but weight expects 2 (x (4, 3), weight (3, 
 """
 
 import sys
+from numbers import Real
 
 import numpy as np
 
@@ -439,3 +440,40 @@ def check_positive(value, name, *, integer=False, zero=False):
         isinstance(value, types) and not isinstance(value, bool), sentence, TypeError
     )
     require(value > 0 or (zero and value == 0), sentence)
+
+
+def check_number(value, name, low=-np.inf, high=np.inf):
+    """Refuse what is not one real number between `low` and `high`; NaN is none.
+
+    >>> def dropout(p):
+    ...     check_number(p, "p", 0, 1)
+    >>> dropout(1.5)
+    Traceback (most recent call last):
+    ValueError: dropout: p must be a number from 0 to 1, not 1.5
+    >>> def elu(alpha):
+    ...     check_number(alpha, "alpha")
+    >>> elu("1")
+    Traceback (most recent call last):
+    TypeError: elu: alpha must be a number, not '1'
+    """
+    above = f" from {low}" if low > -np.inf else ""
+    below = f" to {high}" if above else f" up to {high}"
+    sentence = f"{name} must be a number{above}{below if high < np.inf else ''}, not "
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    require(is_number, f"{sentence}{value!r}", TypeError)
+    require(low <= value <= high, f"{sentence}{value!r}")
+
+
+def check_rng(rng):
+    """Refuse what is not a `numpy.random.Generator`; global state is never used.
+
+    >>> def shuffle(x, *, rng):
+    ...     check_rng(rng)
+    >>> shuffle([1.0, 2.0], rng=0)
+    Traceback (most recent call last):
+    TypeError: shuffle: rng must be a numpy.random.Generator, not 0; try
+    numpy_generator(0)
+    """
+    is_rng = isinstance(rng, np.random.Generator)
+    sentence = f"rng must be a numpy.random.Generator, not {rng!r}; try "
+    require(is_rng, f"{sentence}numpy_generator(0)", TypeError)

@@ -162,3 +162,29 @@ def test_the_message_begins_with_the_function_that_asked():
         conv2d(np.ones(3))
     with pytest.raises(ValueError, match=r"Layer\.__call__: x has shape"):
         Layer()(np.ones(3))
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.5, np.float32(0.25), np.int8(1)])
+def test_numbers_in_range_pass(value):
+    checks.check_number(value, "p", 0, 1)
+
+
+def test_numbers_out_of_range_and_other_things_are_refused():
+    for value in (1.5, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="p must be a number from 0 to 1, not "):
+            checks.check_number(value, "p", 0, 1)
+    for value in ("1", None, True, [0.5], 1j, np.zeros(1)):
+        with pytest.raises(TypeError, match="p must be a number from 0, not "):
+            checks.check_number(value, "p", 0)
+    with pytest.raises(ValueError, match="p must be a number up to 3, not 4"):
+        checks.check_number(4, "p", high=3)
+    checks.check_number(float("-inf"), "p")
+    with pytest.raises(ValueError, match="p must be a number, not nan"):
+        checks.check_number(float("nan"), "p")
+
+
+@pytest.mark.parametrize("rng", [0, None, np.random, np.random.RandomState(0)])
+def test_only_a_generator_is_a_source_of_randomness(rng):
+    with pytest.raises(TypeError, match="rng must be a numpy"):
+        checks.check_rng(rng)
+    checks.check_rng(np.random.default_rng(0))

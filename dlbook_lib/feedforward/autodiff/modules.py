@@ -23,6 +23,24 @@ class Parameter(Tensor):
         return f"Parameter({super().__repr__()})"
 
 
+class Buffer(Tensor):
+    """A Tensor (...) that a `Module` keeps beside its parameters and no gradient moves.
+
+    Running means are such, and tables of positions: they are stored with the module.
+
+    >>> Buffer(np.zeros(2))
+    Buffer(tensor([0., 0.]))
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data):
+        super().__init__(data)
+
+    def __repr__(self):
+        return f"Buffer({super().__repr__()})"
+
+
 class Module:
     """A function with parameters; what is assigned to it by name belongs to it.
 
@@ -67,20 +85,33 @@ class Module:
             children = [(dot + name, m) for name, m in module.named_children()]
             todo += reversed(children)
 
-    def named_parameters(self, remove_duplicate=True):
-        """Pairs of a dotted name and a Parameter; each once, or for every name."""
+    def _named(self, kinds, remove_duplicate=True):
+        """Pairs of a dotted name and a Tensor of one of the `kinds`, by module."""
         seen = set()
         for path, module in self.named_modules(remove_duplicate=remove_duplicate):
             dot = f"{path}." if path else ""
-            for name, parameter in module._own(Parameter).items():
-                if parameter not in seen or not remove_duplicate:
-                    seen.add(parameter)
-                    yield dot + name, parameter
+            for name, tensor in [p for k in kinds for p in module._own(k).items()]:
+                if tensor not in seen or not remove_duplicate:
+                    seen.add(tensor)
+                    yield dot + name, tensor
+
+    def named_parameters(self, remove_duplicate=True):
+        """Pairs of a dotted name and a Parameter; each once, or for every name."""
+        return self._named((Parameter,), remove_duplicate)
+
+    def named_buffers(self, remove_duplicate=True):
+        """Pairs of a dotted name and a Buffer; each once, or for every name."""
+        return self._named((Buffer,), remove_duplicate)
 
     def parameters(self):
         """All parameters, in the order in which they were assigned."""
         for _, parameter in self.named_parameters():
             yield parameter
+
+    def buffers(self):
+        """All buffers, in the order in which they were assigned."""
+        for _, buffer in self.named_buffers():
+            yield buffer
 
     def train(self, mode=True):
         """Set `training` here and below, for layers that behave otherwise in use."""
@@ -98,19 +129,19 @@ class Module:
             parameter.grad = None
 
     def state_dict(self):
-        """The arrays (...) of all parameters by name, not copied."""
-        named = self.named_parameters(remove_duplicate=False)
-        return {name: parameter.data for name, parameter in named}
+        """The arrays (...) of all parameters and buffers by name, not copied."""
+        named = self._named((Parameter, Buffer), remove_duplicate=False)
+        return {name: tensor.data for name, tensor in named}
 
     def load_state_dict(self, state_dict, strict=True):
-        """Copy arrays (...) by name into the parameters, also from torch's modules.
+        """Copy arrays (...) by name into parameters and buffers, also from torch's.
 
         Raises
         ------
         RuntimeError
             If a shape differs or, with `strict`, a name is missing or unknown.
         """
-        own = dict(self.named_parameters(remove_duplicate=False))
+        own = dict(self._named((Parameter, Buffer), remove_duplicate=False))
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         faults = []

@@ -26,7 +26,7 @@ from dlbook_lib.common.checks import (
     require,
 )
 from dlbook_lib.feedforward.autodiff.engine import raw, register
-from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
+from dlbook_lib.feedforward.autodiff.modules import Buffer, Module, Parameter
 
 
 def standardize(input, dim, eps=1e-5):
@@ -655,9 +655,9 @@ class BatchNorm1d(Module):
         self.bias = Parameter(zeros) if affine else None
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
-            self.running_mean = Parameter(zeros.copy(), requires_grad=False)
-            self.running_var = Parameter(ones.copy(), requires_grad=False)
-            self.num_batches_tracked = Parameter(np.array(0), requires_grad=False)
+            self.running_mean = Buffer(zeros.copy())
+            self.running_var = Buffer(ones.copy())
+            self.num_batches_tracked = Buffer(np.array(0))
 
     def _statistics(self):
         """The running ones (C,), or None twice where a batch gives its own."""

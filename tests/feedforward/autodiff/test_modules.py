@@ -10,6 +10,7 @@ from dlbook_lib.feedforward.autodiff import modules
 from dlbook_lib.feedforward.autodiff.engine import Tensor, grad
 from dlbook_lib.feedforward.autodiff.modules import (
     SGD,
+    Buffer,
     CrossEntropyLoss,
     Linear,
     Module,
@@ -256,3 +257,35 @@ def test_public_classes_exist_in_torch():
     for name, thing in vars(modules).items():
         if isinstance(thing, type) and thing.__module__ == modules.__name__:
             assert hasattr(nn, name) or hasattr(torch.optim, name)
+
+
+class Counted(Module):
+    """A layer that keeps a count, in a class of ours and one of torch's."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = Buffer(np.array(3))
+        self.weight = Parameter(np.ones(2))
+        self.inner = Sequential(Linear(2, 2, rng=numpy_generator(0)))
+        self.inner.mean = Buffer(np.zeros(2))
+
+
+class TorchCounted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.seen = nn.Buffer(torch.tensor(7))
+        self.weight = nn.Parameter(torch.ones(2, dtype=torch.float64))
+        self.inner = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64))
+        self.inner.mean = nn.Buffer(torch.ones(2, dtype=torch.float64))
+
+
+def test_buffers_are_stored_beside_parameters_and_are_none():
+    ours, theirs = Counted(), TorchCounted()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for names in ("named_parameters", "named_buffers"):
+        mine = [name for name, _ in getattr(ours, names)()]
+        assert mine == [name for name, _ in getattr(theirs, names)()]
+    ours.load_state_dict(theirs.state_dict())
+    assert [b.data.tolist() for b in ours.buffers()] == [7, [1.0, 1.0]]
+    assert ours.seen.data.dtype == np.int64
+    assert not any(b.requires_grad for b in ours.buffers())
