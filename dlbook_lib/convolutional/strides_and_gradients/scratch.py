@@ -9,7 +9,13 @@ Arrays are channels-first, (N, C, L) or (N, C, H, W), or one example without N.
 
 import numpy as np
 
-from dlbook_lib.common.checks import as_float, check_in, check_positive, require
+from dlbook_lib.common.checks import (
+    as_float,
+    check_in,
+    check_positive,
+    check_rng,
+    require,
+)
 from dlbook_lib.convolutional.convolution.scratch import as_sizes, taps
 from dlbook_lib.feedforward.autodiff.engine import register
 from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
@@ -791,8 +797,7 @@ class Conv2d(Module):
         super().__init__()
         check_positive(in_channels, "in_channels", integer=True)
         check_positive(out_channels, "out_channels", integer=True)
-        sentence = f"rng must be a numpy.random.Generator, not {rng!r}"
-        require(isinstance(rng, np.random.Generator), sentence, TypeError)
+        check_rng(rng)
         check_positive(groups, "groups", integer=True)
         require(
             in_channels % groups == 0 == out_channels % groups,
@@ -854,8 +859,7 @@ class LocallyConnected2d(Module):
         super().__init__()
         check_positive(in_channels, "in_channels", integer=True)
         check_positive(out_channels, "out_channels", integer=True)
-        sentence = f"rng must be a numpy.random.Generator, not {rng!r}"
-        require(isinstance(rng, np.random.Generator), sentence, TypeError)
+        check_rng(rng)
         self.stride, kernel = (
             as_sizes(stride, "stride"),
             as_sizes(kernel_size, "kernel_size"),

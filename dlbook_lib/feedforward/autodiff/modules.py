@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from dlbook_lib.common.checks import check_in, check_positive, require
+from dlbook_lib.common.checks import (
+    check_in,
+    check_positive,
+    check_rng,
+    require,
+)
 from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import Tensor, no_grad
 
@@ -190,12 +195,7 @@ class Linear(Module):
         super().__init__()
         check_positive(in_features, "in_features", integer=True)
         check_positive(out_features, "out_features", integer=True)
-        require(
-            isinstance(rng, np.random.Generator),
-            f"rng must be a numpy.random.Generator, not {rng!r}; "
-            "try numpy_generator(0)",
-            TypeError,
-        )
+        check_rng(rng)
         self.in_features, self.out_features = in_features, out_features
         bound = in_features**-0.5
         weight = rng.uniform(-bound, bound, (out_features, in_features))

@@ -13,6 +13,9 @@ import numpy as np
 from dlbook_lib.common.checks import (
     as_float,
     as_labels,
+    as_share,
+    check_finite,
+    check_number,
     check_positive,
     check_reduction,
     check_same_shape,
@@ -84,9 +87,8 @@ def l1_loss_backward(dy, input, target, reduction="mean"):
     >>> l1_loss_backward(1.0, np.array([1.0, 3.0]), np.array([0.0, 3.0]))
     array([0.5, 0. ])
     """
-    loss = l1_loss(input, target, reduction)
-    check_same_shape(dy=as_float(dy, "dy", empty=True), loss=loss)
-    share = dy / np.size(input) if reduction == "mean" else dy
+    l1_loss(input, target, reduction)  # checks them
+    share = as_share(dy, input, reduction)
     return share * np.sign(np.subtract(input, target))
 
 
@@ -150,9 +152,8 @@ def huber_loss_backward(dy, input, target, reduction="mean", delta=1.0):
     >>> huber_loss_backward(1.0, np.array([0.5, -3.0]), np.zeros(2), "sum")
     array([ 0.5, -1. ])
     """
-    loss = huber_loss(input, target, reduction, delta)
-    check_same_shape(dy=as_float(dy, "dy", empty=True), loss=loss)
-    share = dy / np.size(input) if reduction == "mean" else dy
+    huber_loss(input, target, reduction, delta)  # checks them
+    share = as_share(dy, input, reduction)
     return share * np.clip(np.subtract(input, target), -float(delta), float(delta))
 
 
@@ -218,9 +219,8 @@ def pinball_loss_backward(dy, input, target, quantile=0.5, reduction="mean"):
     >>> gradient.round(3)
     array([-0.45,  0.05])
     """
-    loss = pinball_loss(input, target, quantile, reduction)
-    check_same_shape(dy=as_float(dy, "dy", empty=True), loss=loss)
-    share = dy / np.size(input) if reduction == "mean" else dy
+    pinball_loss(input, target, quantile, reduction)  # checks them
+    share = as_share(dy, input, reduction)
     above, q = np.sign(np.subtract(input, target)), float(quantile)  # −1, 0 or 1
     return share * ((1 - q) * np.maximum(above, 0) - q * np.maximum(-above, 0))
 
@@ -327,9 +327,8 @@ def gaussian_nll_loss_backward(
     >>> gaussian_nll_loss_backward(1.0, one, np.array([3.0]), four)
     (array([-0.5]), array([0.]))
     """
-    loss = gaussian_nll_loss(input, target, var, full, eps, reduction)
-    check_same_shape(dy=as_float(dy, "dy", empty=True), loss=loss)
-    share = dy / np.size(input) if reduction == "mean" else dy
+    gaussian_nll_loss(input, target, var, full, eps, reduction)  # checks them
+    share = as_share(dy, input, reduction)
     gap = np.subtract(input, target)
     v = np.maximum(_spread(var, gap.shape, gap.dtype), float(eps))
     dvar = share * (1 - gap**2 / v) / (2 * v)
@@ -410,9 +409,8 @@ def laplace_nll_loss_backward(
     >>> laplace_nll_loss_backward(1.0, one, np.array([3.0]), two)
     (array([-0.5]), array([0.]))
     """
-    loss = laplace_nll_loss(input, target, scale, full, eps, reduction)
-    check_same_shape(dy=as_float(dy, "dy", empty=True), loss=loss)
-    share = dy / np.size(input) if reduction == "mean" else dy
+    laplace_nll_loss(input, target, scale, full, eps, reduction)  # checks them
+    share = as_share(dy, input, reduction)
     gap = np.subtract(input, target)
     b = np.maximum(_spread(scale, gap.shape, gap.dtype), float(eps))
     dscale = share * (1 - np.abs(gap) / b) / b
@@ -498,9 +496,8 @@ def poisson_nll_loss_backward(
     >>> poisson_nll_loss_backward(1.0, np.array([0.0]), np.array([3.0]))
     array([-2.])
     """
-    loss = poisson_nll_loss(input, target, log_input, full, eps, reduction)
-    check_same_shape(dy=as_float(dy, "dy", empty=True), loss=loss)
-    share = dy / np.size(input) if reduction == "mean" else dy
+    poisson_nll_loss(input, target, log_input, full, eps, reduction)  # checks them
+    share = as_share(dy, input, reduction)
     if not log_input:
         return share * (1 - target / np.add(input, float(eps)))
     with np.errstate(over="ignore", under="ignore"):
@@ -749,9 +746,8 @@ def total_cost(objective, omega=half_squared_norm, alpha=0.0):
     for name, function in {"objective": objective, "omega": omega}.items():
         said = f"{name} must be a function of the parameters, not {function!r}"
         require(callable(function), said, TypeError)
-    number = isinstance(alpha, int | float | np.number) and not isinstance(alpha, bool)
-    weighs = number and 0 <= alpha < math.inf
-    require(weighs, f"alpha must be a finite number from 0 up, not {alpha!r}")
+    check_number(alpha, "alpha", 0)
+    check_finite(alpha, "alpha")
 
     def total(*params):
         cost, gradients = objective(*params)

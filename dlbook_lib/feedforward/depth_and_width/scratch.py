@@ -14,6 +14,7 @@ from dlbook_lib.common.checks import (
     as_labels,
     check_finite,
     check_positive,
+    check_rng,
     check_same_shape,
     require,
 )
@@ -138,12 +139,7 @@ class MLP:
             f"activation is {activation!r}, no function",
             TypeError,
         )
-        require(
-            isinstance(rng, np.random.Generator),
-            f"rng must be a numpy.random.Generator, not {rng!r}; "
-            "try numpy_generator(0)",
-            TypeError,
-        )
+        check_rng(rng)
         self.activation, self.weights, self.biases = activation, [], []
         for fan_in, out in pairwise(sizes):
             bound = fan_in**-0.5

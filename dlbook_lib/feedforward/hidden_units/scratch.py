@@ -12,7 +12,6 @@ one shape, which train side by side. Functions of stacks take the activation as 
 
 from functools import reduce
 from itertools import pairwise
-from numbers import Real
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from dlbook_lib.common.checks import (
     as_float,
     as_labels,
     check_in,
+    check_number,
     check_positive,
     check_same_shape,
     require,
@@ -96,8 +96,7 @@ def leaky_relu(input, negative_slope=0.01):
     array([-0.02,  0.  ,  3.  ])
     """
     input = as_float(input, "input", empty=True)
-    sentence = f"negative_slope must be a number, not {negative_slope!r}; try 0.01"
-    require(isinstance(negative_slope, Real), sentence, TypeError)
+    check_number(negative_slope, "negative_slope")
     return np.maximum(input, 0) + float(negative_slope) * np.minimum(input, 0)
 
 
@@ -110,8 +109,7 @@ def leaky_relu_backward(dy, input, negative_slope=0.01):
     dy = as_float(dy, "dy", empty=True)
     input = as_float(input, "input", empty=True)
     check_same_shape(dy=dy, input=input)
-    sentence = f"negative_slope must be a number, not {negative_slope!r}; try 0.01"
-    require(isinstance(negative_slope, Real), sentence, TypeError)
+    check_number(negative_slope, "negative_slope")
     return np.where(input > 0, dy, float(negative_slope) * dy)
 
 
@@ -203,8 +201,7 @@ def elu(input, alpha=1.0):
     array([-1.,  0.,  3.])
     """
     input = as_float(input, "input", empty=True)
-    sentence = f"alpha must be a number, not {alpha!r}; try 1.0"
-    require(isinstance(alpha, Real), sentence, TypeError)
+    check_number(alpha, "alpha")
     return np.maximum(input, 0) + float(alpha) * np.expm1(np.minimum(input, 0))
 
 
@@ -217,8 +214,7 @@ def elu_backward(dy, input, alpha=1.0):
     dy = as_float(dy, "dy", empty=True)
     input = as_float(input, "input", empty=True)
     check_same_shape(dy=dy, input=input)
-    sentence = f"alpha must be a number, not {alpha!r}; try 1.0"
-    require(isinstance(alpha, Real), sentence, TypeError)
+    check_number(alpha, "alpha")
     slope = float(alpha) * np.exp(np.minimum(input, 0))
     return np.where(input <= 0, dy * slope, dy)
 
@@ -364,11 +360,8 @@ def hardtanh(input, min_val=-1.0, max_val=1.0):
     array([-1.  ,  0.25,  1.  ])
     """
     input = as_float(input, "input", empty=True)
-    require(
-        isinstance(min_val, Real) and isinstance(max_val, Real) and min_val < max_val,
-        f"min_val must be a number below max_val, not {min_val!r} and {max_val!r}; "
-        "try -1.0 and 1.0",
-    )
+    check_number(min_val, "min_val")
+    check_number(max_val, "max_val", min_val)
     return np.minimum(np.maximum(input, float(min_val)), float(max_val))
 
 
@@ -652,8 +645,7 @@ class PReLU:
 
     def __init__(self, num_parameters=1, init=0.25):
         check_positive(num_parameters, "num_parameters", integer=True)
-        sentence = f"init must be a number, not {init!r}; try 0.25"
-        require(isinstance(init, Real), sentence, TypeError)
+        check_number(init, "init")
         self.weight = np.full(num_parameters, float(init))
 
     def state_dict(self):
@@ -814,8 +806,7 @@ def init_stack(sizes, seeds, init="he", bias=0.0, k=1):
     """
     check_in(init, "init", ("he", "xavier", "torch"))
     check_positive(k, "k", integer=True)
-    sentence = f"bias must be a number, not {bias!r}; try 0.0"
-    require(isinstance(bias, Real), sentence, TypeError)
+    check_number(bias, "bias")
     sentence = f"sizes must be a list of inputs to outputs, not {sizes!r}; try [2, 1]"
     require(isinstance(sizes, (list, tuple)) and len(sizes) > 1, sentence)
     for size in sizes:

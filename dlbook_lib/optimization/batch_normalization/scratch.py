@@ -13,14 +13,13 @@ division by zero for a unit that gives the same number on the whole batch, and l
 what happens in use, where a single case has no batch: running statistics replace it.
 """
 
-from numbers import Real
-
 import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
     check_dim,
     check_in,
+    check_number,
     check_positive,
     check_same_shape,
     require,
@@ -165,8 +164,7 @@ def track_(running_mean, running_var, input, dim, momentum=0.1):
     (array([0.5]), array([1.5]))
     """
     input = as_float(input, "input", empty=True)
-    is_share = isinstance(momentum, Real) and 0 <= momentum <= 1
-    require(is_share, f"momentum must be a number from 0 to 1, not {momentum!r}")
+    check_number(momentum, "momentum", 0, 1)
     for name, running in ("running_mean", running_mean), ("running_var", running_var):
         channelwise(running, input, name)  # checks it
         in_place = f"{name} is changed in place, so it must be an array"
@@ -643,9 +641,8 @@ class BatchNorm1d(Module):
         super().__init__()
         check_positive(num_features, "num_features", integer=True)
         check_positive(eps, "eps")
-        is_share = isinstance(momentum, Real) and 0 <= momentum <= 1
-        sentence = f"momentum must be a number from 0 to 1 or None, not {momentum!r}"
-        require(momentum is None or is_share, sentence)
+        if momentum is not None:
+            check_number(momentum, "momentum", 0, 1)
         check_in(affine, "affine", (True, False))
         check_in(track_running_stats, "track_running_stats", (True, False))
         self.num_features, self.eps, self.momentum = num_features, eps, momentum

@@ -12,14 +12,15 @@ and a standard deviation in the other: the first has standard deviation 0.040.
 """
 
 from math import ceil, prod, sqrt
-from numbers import Real
 
 import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
     check_in,
+    check_number,
     check_positive,
+    check_rng,
     require,
 )
 from dlbook_lib.feedforward.autodiff.engine import no_grad, raw
@@ -49,8 +50,7 @@ def calculate_gain(nonlinearity, param=None):
     (1.0, 5.0)
     """
     slope = 0.01 if param is None else param
-    is_number = isinstance(slope, Real) and not isinstance(slope, bool)
-    require(is_number, f"param must be a number, not {param!r}; try 0.01", TypeError)
+    check_number(slope, "param")
     flat = [f"conv{way}{d}d" for way in ("", "_transpose") for d in (1, 2, 3)]
     gains = dict.fromkeys(["linear", *flat, "sigmoid"], 1.0) | {
         "tanh": 5 / 3,
@@ -122,13 +122,9 @@ def uniform_(tensor, a=0.0, b=1.0, *, rng):
     >>> bool(abs(w).max() < 0.07)
     True
     """
-    require(
-        isinstance(a, Real) and isinstance(b, Real) and a <= b,
-        f"a must be a number and b another, not below it, not {a!r} and {b!r}; "
-        "try -0.07 and 0.07",
-    )
-    is_rng = isinstance(rng, np.random.Generator)
-    require(is_rng, f"rng must be a numpy.random.Generator, not {rng!r}", TypeError)
+    check_number(a, "a")
+    check_number(b, "b", low=a)
+    check_rng(rng)
     return fill_(tensor, lambda shape: rng.uniform(a, b, shape))
 
 
@@ -138,11 +134,9 @@ def normal_(tensor, mean=0.0, std=1.0, *, rng):
     >>> normal_(np.empty(2), mean=3.0, std=0.0, rng=np.random.default_rng(0))
     array([3., 3.])
     """
-    is_number = isinstance(mean, Real)
-    require(is_number, f"mean must be a number, not {mean!r}; try 0.0", TypeError)
+    check_number(mean, "mean")
     check_positive(std, "std", zero=True)
-    is_rng = isinstance(rng, np.random.Generator)
-    require(is_rng, f"rng must be a numpy.random.Generator, not {rng!r}", TypeError)
+    check_rng(rng)
     return fill_(tensor, lambda shape: rng.normal(mean, std, shape))
 
 
@@ -297,8 +291,7 @@ def sparse_(tensor, sparsity, std=0.01, *, rng):
     array([8, 8])
     """
     as_float(tensor, "tensor", ndim=2)
-    is_share = isinstance(sparsity, Real) and 0 <= sparsity <= 1
-    require(is_share, f"sparsity must be a number from 0 to 1, not {sparsity!r}")
+    check_number(sparsity, "sparsity", 0, 1)
     normal_(tensor, 0.0, std, rng=rng)
     for column in tensor.T:
         column[rng.permutation(len(column))[: ceil(sparsity * len(column))]] = 0

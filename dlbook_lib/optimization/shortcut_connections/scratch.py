@@ -8,17 +8,15 @@ Two forms are both called gated: a highway layer has its gates *outside* of f an
 input itself on the shortcut; the gated skip has its gates *inside*, on weighted sums.
 """
 
-from numbers import Real
-
 import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
     as_floats,
     check_in,
+    check_number,
     check_positive,
     check_same_shape,
-    require,
 )
 from dlbook_lib.feedforward.autodiff.engine import no_grad, register
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module
@@ -353,9 +351,7 @@ class HighwayLayer(Module):
 
     def __init__(self, features, gate_bias=-2.0, *, rng, dtype=None):
         super().__init__()
-        is_number = isinstance(gate_bias, Real)
-        sentence = f"gate_bias must be a number, not {gate_bias!r}; try -2.0"
-        require(is_number, sentence, TypeError)
+        check_number(gate_bias, "gate_bias")
         self.linear = Linear(features, features, rng=rng, dtype=dtype)
         self.gate = Linear(features, features, rng=rng, dtype=dtype)
         self.gate.bias.data[...] = gate_bias

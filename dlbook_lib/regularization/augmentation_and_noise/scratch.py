@@ -8,7 +8,6 @@ True they are the centres of these pixels. Beyond an image everything is 0, or w
 """
 
 import math
-from numbers import Real
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from dlbook_lib.common.checks import (
     check_between,
     check_finite,
     check_in,
+    check_number,
     check_positive,
     check_reduction,
     check_same_shape,
@@ -122,8 +122,7 @@ def flip_labels(target, classes, epsilon=0.1, *, rng):
     """
     check_positive(classes, "classes", integer=True)
     target = as_labels(target, "target", classes=classes, empty=True)
-    is_share = isinstance(epsilon, Real) and 0 <= epsilon <= 1
-    require(is_share, f"epsilon must be a probability, 0 to 1, not {epsilon!r}")
+    check_number(epsilon, "epsilon", 0, 1)
     require(
         classes > 1, f"classes must be 2 or more, not {classes}; nothing to flip to"
     )
@@ -158,8 +157,7 @@ def smooth_labels(target, classes, epsilon=0.1, *, dtype=float):
     """
     check_positive(classes, "classes", integer=True)
     target = as_labels(target, "target", classes=classes, empty=True)
-    is_share = isinstance(epsilon, Real) and 0 <= epsilon <= 1
-    require(is_share, f"epsilon must be a share between 0 and 1, not {epsilon!r}")
+    check_number(epsilon, "epsilon", 0, 1)
     require(
         classes > 1, f"classes must be 2 or more, not {classes}; none to share with"
     )
@@ -212,8 +210,9 @@ def label_noise_nll(input, target, epsilon=0.1, reduction="mean"):
     classes = input.shape[1]
     target = as_labels(target, "target", classes=classes, empty=True)
     check_same_shape(target=target, rows_of_input=input[:, 0])
-    known = isinstance(epsilon, Real) and 0 <= epsilon * classes < classes - 1
-    require(known, f"epsilon must be from 0 to below (k - 1) / k, not {epsilon!r}")
+    check_number(epsilon, "epsilon", 0)
+    known = epsilon * classes < classes - 1
+    require(known, f"epsilon must be below (k - 1) / k, not {epsilon!r}")
     log_p = np.take_along_axis(log_softmax(input, 1), target[:, None], 1)[:, 0]
     other = epsilon / (classes - 1)
     wrong = math.log(other) if other else -np.inf

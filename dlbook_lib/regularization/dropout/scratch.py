@@ -6,7 +6,6 @@ dropout), so that nothing is scaled in use.
 """
 
 from itertools import product
-from numbers import Real
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from dlbook_lib.common.checks import (
     as_float,
     as_labels,
     check_finite,
+    check_number,
     check_positive,
+    check_rng,
     check_same_shape,
     require,
 )
@@ -53,13 +54,8 @@ def dropout_mask(shape, p=0.5, *, rng, dtype=float):
     array([[2., 0., 0., 0.],
            [2., 2., 2., 2.]])
     """
-    is_share = isinstance(p, Real) and 0 <= p <= 1
-    require(is_share, f"p must be a probability to drop, between 0 and 1, not {p!r}")
-    require(
-        hasattr(rng, "random"),
-        f"rng must be a numpy.random.Generator, not {rng!r}; try numpy_generator(0)",
-        TypeError,
-    )
+    check_number(p, "p", 0, 1)
+    check_rng(rng)
     scale = np.dtype(dtype).type(1 / (1 - p) if p < 1 else 0)
     return (rng.random(shape) >= p) * scale
 
@@ -87,13 +83,8 @@ def dropout_mask_from_bytes(shape, p=0.5, *, rng, dtype=float):
     >>> round((mask == 0).mean(), 2)
     np.float64(0.3)
     """
-    is_share = isinstance(p, Real) and 0 <= p <= 1
-    require(is_share, f"p must be a probability to drop, between 0 and 1, not {p!r}")
-    require(
-        hasattr(rng, "random"),
-        f"rng must be a numpy.random.Generator, not {rng!r}; try numpy_generator(0)",
-        TypeError,
-    )
+    check_number(p, "p", 0, 1)
+    check_rng(rng)
     units = int(np.prod(shape))
     words = rng.integers(2**64 - 1, size=-(-units // 8), dtype=np.uint64, endpoint=True)
     byte = words.view(np.uint8)[:units]
@@ -170,8 +161,7 @@ def dropout(input, p=0.5, training=True, *, rng, draw=dropout_mask):
     >>> dropout([1.0, 2.0, 3.0, 4.0], rng=numpy_generator(0))
     array([2., 0., 0., 0.])
     """
-    is_share = isinstance(p, Real) and 0 <= p <= 1
-    require(is_share, f"p must be a probability to drop, between 0 and 1, not {p!r}")
+    check_number(p, "p", 0, 1)
     if not isinstance(input, Tensor):
         input = as_float(input, "input", empty=True)
     if not training:
@@ -190,8 +180,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p=0.5, *, rng, draw=dropout_mask):
-        is_share = isinstance(p, Real) and 0 <= p <= 1
-        require(is_share, f"p must be a probability between 0 and 1, not {p!r}")
+        check_number(p, "p", 0, 1)
         self.p, self.rng, self.draw = p, rng, draw
 
     def forward(self, input):
@@ -320,8 +309,7 @@ class DropConnect(Module):
     """
 
     def __init__(self, linear, p=0.5, *, rng):
-        is_share = isinstance(p, Real) and 0 <= p <= 1
-        require(is_share, f"p must be a probability between 0 and 1, not {p!r}")
+        check_number(p, "p", 0, 1)
         self.linear, self.p, self.rng = linear, p, rng
 
     def forward(self, input):
@@ -362,8 +350,7 @@ def mask_probability(mask, p=0.5):
     >>> mask_probability(all_masks(2), 0.25)
     array([0.0625, 0.1875, 0.1875, 0.5625])
     """
-    is_share = isinstance(p, Real) and 0 <= p <= 1
-    require(is_share, f"p must be a probability to drop, between 0 and 1, not {p!r}")
+    check_number(p, "p", 0, 1)
     mask = as_binary(as_float(mask, "mask"), "mask")
     require(mask.ndim, "mask has no dimensions; pass (..., n), such as all_masks(n)")
     return np.where(mask == 1, 1 - p, p).prod(axis=-1)
@@ -483,10 +470,7 @@ def ensemble_mse(v, c, k):
     """
     check_positive(v, "v", zero=True)
     check_positive(k, "k", integer=True)
-    require(
-        isinstance(c, Real) and abs(c) <= v,
-        f"c must be a number of size at most v = {v}, not {c!r}; it is a covariance",
-    )
+    check_number(c, "c", -v, v)
     return v / k + (k - 1) / k * c
 
 
@@ -632,7 +616,7 @@ def stump(input, feature, threshold, sign):
         "from 0",
     )
     for name, value in (("threshold", threshold), ("sign", sign)):
-        require(isinstance(value, Real), f"{name} must be a number, not {value!r}")
+        check_number(value, name)
     return np.where(input[:, feature] > threshold, sign, -sign).astype(input.dtype)
 
 

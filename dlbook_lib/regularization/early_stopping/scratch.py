@@ -5,11 +5,15 @@ them: the first gives a dictionary of arrays (...), the second takes one. A step
 training is a function ``step(i)`` that changes the network in place, for i = 0, 1, …
 """
 
-from numbers import Real
-
 import numpy as np
 
-from dlbook_lib.common.checks import as_float, check_between, check_positive, require
+from dlbook_lib.common.checks import (
+    as_float,
+    check_between,
+    check_number,
+    check_positive,
+    require,
+)
 
 
 class EarlyStopping:
@@ -193,8 +197,7 @@ def continue_until(step, validate, *, target, steps, every=1):
     for name, function in {"step": step, "validate": validate}.items():
         said = f"{name} must be a function, not {function!r}"
         require(callable(function), said, TypeError)
-    is_number = isinstance(target, Real) and target == target
-    require(is_number, f"target must be a number, the training loss, not {target!r}")
+    check_number(target, "target")
     check_positive(steps, "steps", integer=True)
     check_positive(every, "every", integer=True)
     taken, losses = 0, [float(validate())]

@@ -143,7 +143,11 @@ LOG_P = np.log(np.full((2, 3), 1 / 3))
         (lambda: half_squared_norm([1, 2]), TypeError, "half_squared_norm: a param"),
         (lambda: total_cost(3.0), TypeError, "total_cost: objective must be a func"),
         (lambda: total_cost(square, None), TypeError, "total_cost: omega must be a"),
-        (lambda: total_cost(square, alpha=np.inf), ValueError, "a finite number"),
+        (
+            lambda: total_cost(square, alpha=np.inf),
+            ValueError,
+            "alpha is NaN or infinite",
+        ),
         (
             lambda: nll_loss(LOG_P, NONE_COUNTS),
             ValueError,

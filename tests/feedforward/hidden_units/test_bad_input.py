@@ -178,7 +178,7 @@ BAD_CALLS = [
     (lambda: maxout(np.ones((2, 6)), 0), "maxout: k must be a whole number"),
     (lambda: maxout_backward(X, X, 3), "maxout_backward: dy has shape"),
     (lambda: rbf(X, X[:1], np.zeros(1)), "rbf: sigma .* width of 0"),
-    (lambda: scratch.hardtanh(X, 1.0, -1.0), "hardtanh: min_val must be a number"),
+    (lambda: scratch.hardtanh(X, 1.0, -1.0), "hardtanh: max_val must be a number"),
     (lambda: init_stack([3, 2], []), "init_stack: seeds is empty"),
     (lambda: init_stack([3], [0]), "init_stack: sizes must be a list"),
     (lambda: dead_fraction(np.ones(3)), "dead_fraction: score .* must be"),

@@ -160,7 +160,7 @@ BAD_CALLS = [
     (lambda: smooth_labels([0], 1), "smooth_labels: classes must be 2 or more"),
     (
         lambda: label_noise_nll([[0.0, 1.0]], [0], 0.5),
-        "epsilon must be from 0 to below",
+        "epsilon must be below",
     ),
     (lambda: label_noise_nll(np.ones((0, 3)), []), "label_noise_nll: "),
     (lambda: affine_grid(np.ones((1, 2, 3)), (1, 2)), "affine_grid: size must be a"),
