@@ -3,7 +3,8 @@
 A busy machine slows a program down by a third and its neighbour too. So each side is a
 process of its own, all have one thread and the same allocator, each round takes a
 sample of about 30 ms from every side, and what counts is the median over the rounds of
-the ratio to the reference *in the same round*, with its quartiles.
+the ratio to the reference *in the same round*, with its quartiles. pyperf and asv time
+one program after the other, in one environment; neither pairs samples of several.
 """
 
 import contextlib
