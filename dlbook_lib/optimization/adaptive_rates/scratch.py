@@ -372,11 +372,11 @@ class AdamInPlace(Adam):
             state.update({name: np.zeros_like(g) for name in names}, step=0)
         state["step"] += 1
         s, r = state["exp_avg"], state["exp_avg_sq"]
-        work = np.subtract(g, s, out=np.empty_like(s))
-        work *= 1 - betas[0]
+        work = np.multiply(g, 1 - betas[0], out=np.empty_like(s))
+        s *= betas[0]
         s += work
-        np.multiply(g, g, out=work)
-        work *= 1 - betas[1]
+        work *= g
+        work *= (1 - betas[1]) / (1 - betas[0])
         r *= betas[1]
         r += work
         if amsgrad:
