@@ -11,11 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import feedforward
+from benchmarks import (
+    applications,
+    convolutional,
+    feedforward,
+    optimization,
+    recurrent,
+    regularization,
+)
 from benchmarks.harness import ROOT, Side, SideError
 from benchmarks.rows import PINNED, Bench
 
-CHAPTERS = [feedforward]
+CHAPTERS = [feedforward, regularization, optimization, convolutional, recurrent]
+CHAPTERS += [applications]
 PEERS = ROOT / ".venv-peers"
 
 
@@ -52,8 +60,6 @@ def processor():
 
 def describe(bench):
     """Print what the numbers depend on."""
-    print(f"{processor()}, {os.cpu_count()} processors, one thread for each side")
-    print(f"{PINNED}: {os.environ.get(PINNED, 'not set')}")
     for side in bench.two_kernels():
         about = side.ask("about")
         print(f"{side.name}: {', '.join(f'{k} {v}' for k, v in about.items())}")
@@ -73,21 +79,27 @@ def main(arguments=None):
     if options.list:
         print("\n".join(known))
         return 0
-    failed = False
+    print(f"{processor()}, {os.cpu_count()} processors, one thread where none is said")
+    print(f"{PINNED}: {os.environ.get(PINNED, 'not set')}")
+    failed, ratios = False, []
     for chapter in CHAPTERS:
-        failed |= run(chapter, options.rows or known, options.rounds)
+        rows = [r for r in chapter.ROWS if r.name in options.rows or not options.rows]
+        if rows:
+            failed |= run(chapter, rows, options.rounds, ratios)
+    if len(ratios) > 1:
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f"\nGeometric mean of {len(ratios)} ratios that have a goal: {mean:.2f}")
     return int(failed)
 
 
-def run(chapter, names, rounds):
-    """Run the rows of a chapter that are named; whether one of them failed."""
+def run(chapter, rows, rounds, ratios):
+    """Run rows of a chapter and append their `ratios`; whether one of them failed."""
+    print(f"\n{chapter.__name__.rpartition('.')[2].upper()}")
     bench = Bench(chapter.REFERENCE, chapter.OURS, peers(chapter), rounds)
-    failed, ratios = False, []
+    failed = False
     try:
         describe(bench)
-        for row in chapter.ROWS:
-            if row.name not in names:
-                continue
+        for row in rows:
             try:
                 ratios += list(row.run(bench).values())[-1:]
             except SideError as error:
@@ -95,9 +107,6 @@ def run(chapter, names, rounds):
                 failed = True
     finally:
         bench.stop()
-    if len(ratios) > 1:
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"\nGeometric mean of the {len(ratios)} ratios with a goal: {mean:.2f}")
     return failed
 
 

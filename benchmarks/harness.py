@@ -1,7 +1,7 @@
 """Side by side: the sides of a comparison take turns, and ratios are taken in pairs.
 
 A busy machine slows a program down by a third and its neighbour too. So each side is a
-process of its own, all have one thread and the same allocator, each round takes a
+process of its own, all have as many threads and the same allocator, each round takes a
 sample of about 30 ms from every side, and what counts is the median over the rounds of
 the ratio to the reference *in the same round*, with its quartiles. pyperf and asv time
 one program after the other, in one environment; neither pairs samples of several.
@@ -19,10 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ONE_THREAD = {
-    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")
-}
+LONG = 0.4  # seconds; a side that takes longer has a sample in every fourth round
 DISTURBED = 50  # context switches a second that were not asked for; then sample again
+
+
+def threads(n):
+    """What a process's environment says for libraries to use `n` threads."""
+    libraries = "OMP", "OPENBLAS", "MKL", "NUMBA"
+    return {f"{library}_NUM_THREADS": str(n) for library in libraries}
 
 
 class SideError(Exception):
@@ -45,7 +49,7 @@ class Side:
     def start(self):
         """Start the worker; hand back the side."""
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (until `stop`)
-        everything = os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
+        everything = os.environ | threads(1) | {"PYTHONPATH": str(ROOT)}
         everything |= self.environment
         self.process = subprocess.Popen(
             [self.python, "-m", "benchmarks.worker", self.module],
@@ -96,19 +100,22 @@ class Side:
 
 @dataclass
 class Times:
-    """Seconds of one step of each side, round by round, the reference first."""
+    """Seconds and page faults of a step: of each side, by the number of the round.
+
+    The reference comes first and has a sample in every round.
+    """
 
     seconds: dict
     faults: dict
 
     def median(self, name):
-        return statistics.median(self.seconds[name])
+        return statistics.median(self.seconds[name].values())
 
     def ratios(self, name):
         """Lower quartile, median and upper quartile of the ratio to the reference."""
         reference = next(iter(self.seconds.values()))
-        pairs = zip(self.seconds[name], reference, strict=True)
-        ratios = sorted(ours / theirs for ours, theirs in pairs)
+        pairs = self.seconds[name].items()
+        ratios = sorted(seconds / reference[i] for i, seconds in pairs)
         middle = statistics.median(ratios)
         quarter = len(ratios) // 4
         return ratios[quarter], middle, ratios[-1 - quarter]
@@ -151,12 +158,15 @@ def race(sides, workload, size, rounds):
             answers[side.name] = answer
     agree(answers)
     running = [side for side in sides if side.name in answers]
-    times = Times({name: [] for name in answers}, {name: [] for name in answers})
+    times = Times({name: {} for name in answers}, {name: {} for name in answers})
     for i in range(rounds):
         for side in running[:: -1 if i % 2 else 1]:
+            last = times.seconds[side.name].get(i - 1 - (i - 1) % 4, 0)
+            if side is not running[0] and last > LONG and i % 4:
+                continue
             sample = side.sample()
-            times.seconds[side.name].append(sample["seconds"])
-            times.faults[side.name].append(sample["faults"])
+            times.seconds[side.name][i] = sample["seconds"]
+            times.faults[side.name][i] = sample["faults"]
     return times
 
 

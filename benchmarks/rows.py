@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 
-from benchmarks.harness import ROOT, Side, race, slope
+from benchmarks.harness import ROOT, Side, race, slope, threads
 
 PINNED = "OPENBLAS_CORETYPE"  # which kernels OpenBLAS takes, on x86
 
@@ -48,6 +48,11 @@ class Bench:
         best = self.side(self.ours, f"{ours.name}, free", **{PINNED: None})
         return [reference, narrow, best, *peers]
 
+    def two_threads(self):
+        """The reference and the library, both with two threads."""
+        both = self.reference, self.ours
+        return [self.side(s, f"{s.name}, 2 threads", **threads(2)) for s in both]
+
     def stop(self):
         """End all workers."""
         for side in self.started.values():
@@ -76,6 +81,8 @@ def duration(seconds):
 class Speed:
     """One workload on every side that has it; two goals where BLAS decides.
 
+    A row with a goal is also measured with two threads, ours beside the reference's.
+
     The goal of such a row depends on the processor: the second is for one whose AVX-512
     kernels do twice the work of its AVX2 kernels, and many do not. What carries over is
     the share of the speed of one large matrix product, measured in the same run.
@@ -88,10 +95,11 @@ class Speed:
     goal: float | tuple | None = None
     stretch: float | tuple | None = None
     flops: float | None = None  # multiplications and additions in products of matrices
+    in_mean: bool = True  # whether the mean of all rows with a goal counts it
 
     def targets(self, side, ours):
         """Goal and stretch of one side, None for those that have none."""
-        if not side.startswith(ours):
+        if not side.startswith(ours) or side.endswith("threads"):
             return None, None
         which = 0 if side.endswith("AVX2") else -1
         both = (self.goal, self.stretch)
@@ -102,19 +110,12 @@ class Speed:
         kernels = isinstance(self.goal, tuple)
         sides = bench.two_kernels() if kernels else bench.all()
         times = race(sides, self.workload, self.size, bench.rounds)
-        lines, kept = [], {}
-        for name in times.seconds:
-            low, ratio, high = times.ratios(name)
-            targets = self.targets(name, bench.ours.name)
-            shown = ["" if each is None else f"{each:.2f}" for each in targets]
-            pages = statistics.median(times.faults[name])
-            quartiles = f"{low:.2f} to {high:.2f}"
-            took = duration(times.median(name))
-            lines.append(
-                [name, took, f"{ratio:.2f}", quartiles, *shown, f"{pages:.0f}"]
-            )
-            if name.startswith(bench.ours.name):
-                kept[name] = ratio
+        lines = [self.line(name, times, bench.ours.name) for name in times.seconds]
+        ours = [name for name in times.seconds if name.startswith(bench.ours.name)]
+        kept = {name: times.ratios(name)[1] for name in ours}
+        if self.goal:
+            both = race(bench.two_threads(), self.workload, self.size, bench.rounds)
+            lines += [self.line(name, both, bench.ours.name) for name in both.seconds]
         columns = ["", "a step", "ratio", "quartiles", "goal", "stretch", "faults"]
         table(self.title, columns, lines)
         for side in sides if self.flops else []:
@@ -122,7 +123,16 @@ class Speed:
                 fastest, took = side.ask("sgemm"), times.median(side.name)
                 share = f"{self.flops / took / fastest:.0%}"
                 print(f"  {side.name}: {share} of {fastest / 1e9:.0f} GFLOP/s (sgemm)")
-        return kept if self.goal else {}
+        return kept if self.goal and self.in_mean else {}
+
+    def line(self, name, times, ours):
+        """What the table says of one side."""
+        low, ratio, high = times.ratios(name)
+        targets = self.targets(name, ours)
+        shown = ["" if each is None else f"{each:.2f}" for each in targets]
+        pages = f"{statistics.median(times.faults[name].values()):.0f}"
+        took = duration(times.median(name))
+        return [name, took, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", *shown, pages]
 
 
 @dataclass

@@ -70,7 +70,7 @@ class Worker:
     def about(self):
         """What decides how fast this side is, beside its code."""
         found = {"python": platform.python_version(), "numpy": np.__version__}
-        for name in ("torch", "autograd", "mygrad", "micrograd"):
+        for name in ("torch", "autograd", "mygrad", "micrograd", "jax"):
             if name in sys.modules:
                 version = getattr(sys.modules[name], "__version__", "")
                 found[name] = version or importlib.metadata.version(name)
