@@ -1,0 +1,41 @@
+"""HIPS/autograd's side: SciPy's convolution, which it wraps, and NumPy's own words."""
+
+import autograd.numpy as np
+from autograd import make_vjp
+from autograd.scipy.signal import convolve
+
+from benchmarks.convolutional import inputs
+
+
+def pulled(function, given, dy):
+    def step():
+        pull, y = make_vjp(function)(given)
+        return [y, *pull(dy)]
+
+    return step
+
+
+def correlated(arguments):
+    x, weight, bias = arguments
+    around = inputs.PADDING, inputs.PADDING
+    x = np.pad(x, ((0, 0), (0, 0), around, around), "constant")
+    flipped = weight[:, :, ::-1, ::-1]
+    axes, dot_axes = ([2, 3], [2, 3]), ([1], [1])
+    y = convolve(x, flipped, axes=axes, dot_axes=dot_axes, mode="valid")
+    return y + np.reshape(bias, (1, -1, 1, 1))
+
+
+def conv(batch=64, channels=32, filters=64, side=28):
+    *given, dy = inputs.conv(batch, channels, filters, side)
+    return pulled(correlated, tuple(given), dy)
+
+
+def pooled(arguments):
+    (x,) = arguments
+    n, c, h, w = x.shape
+    return np.max(np.reshape(x, (n, c, h // 2, 2, w // 2, 2)), axis=(3, 5))
+
+
+def max_pool(batch=64):
+    x, dy = inputs.max_pool(batch)
+    return pulled(pooled, (x,), dy)

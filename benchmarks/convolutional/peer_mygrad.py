@@ -1,0 +1,56 @@
+"""mygrad's side: its own layers."""
+
+import mygrad
+from mygrad.nnet import losses
+from mygrad.nnet.activations import relu
+from mygrad.nnet.layers import conv_nd
+from mygrad.nnet.layers import max_pool as pooled
+
+from benchmarks.convolutional import inputs
+
+
+def conv(batch=64, channels=32, filters=64, side=28):
+    *arrays, dy = inputs.conv(batch, channels, filters, side)
+
+    def step():
+        x, weight, bias = given = [mygrad.tensor(each) for each in arrays]
+        y = conv_nd(x, weight, stride=1, padding=inputs.PADDING)
+        y = y + bias.reshape(1, -1, 1, 1)
+        y.backward(dy)
+        return [y.data] + [each.grad for each in given]
+
+    return step
+
+
+def max_pool(batch=64):
+    array, dy = inputs.max_pool(batch)
+
+    def step():
+        x = mygrad.tensor(array)
+        y = pooled(x, (2, 2), 2)
+        y.backward(dy)
+        return [y.data, x.grad]
+
+    return step
+
+
+def lenet(batch=128):
+    images, labels, arrays = inputs.lenet(batch)
+    params = [mygrad.tensor(each) for each in arrays]
+
+    def step():
+        x = images
+        for i, padding in (0, 2), (2, 0):
+            x = conv_nd(x, params[i], stride=1, padding=padding)
+            x = pooled(relu(x + params[i + 1].reshape(1, -1, 1, 1)), (2, 2), 2)
+        x = x.reshape(len(images), -1)
+        for i in 4, 6, 8:
+            x = mygrad.matmul(x, params[i].T) + params[i + 1]
+            x = relu(x) if i < 8 else x
+        loss = losses.softmax_crossentropy(x, labels)
+        loss.backward()
+        for parameter in params:
+            parameter.data -= inputs.LR * parameter.grad
+        return loss.item()
+
+    return step
