@@ -79,22 +79,40 @@ def test_a_cell_that_imports_a_later_page_is_named(book):
     assert found.startswith(f"{book.first}, cell imports: imports dlbook_lib.feed")
 
 
-def loaded(root, name, seen=()):
-    """All that importing a module of the library imports, with the way to it."""
-    library = modules(root)
-    for used in sorted(module_imports(root, name, deep=False)):
-        yield used, [*seen, name]
-        if used in library and used not in (*seen, name):
-            yield from loaded(root, used, (*seen, name))
+def loaded(imported, name):
+    """All that importing a module of the library imports, each with one way to it."""
+    ways, todo = {}, [(name, [name])]
+    for module, way in todo:
+        for used in sorted(imported[module] - ways.keys()):
+            ways[used] = way
+            if used in imported:
+                todo.append((used, [*way, used]))
+    return ways.items()
+
+
+def is_twin(name):
+    """Whether a module is the half that is written in PyTorch."""
+    return name.endswith((".pytorch", "_pytorch"))
+
+
+def from_scratch(root):
+    """The modules of pages that are neither twins nor exercises."""
+    packages = [page.package for page in packaged(root)]
+    return [
+        name
+        for name in modules(root)
+        if any(within(name, package) for package in packages)
+        and not is_twin(name)
+        and not name.endswith(".exercises")
+    ]
 
 
 def torch_in_scratch(root):
     found = []
-    for name in modules(root):
-        if not name.endswith(".scratch"):
-            continue
+    imported = {name: module_imports(root, name, deep=False) for name in modules(root)}
+    for name in from_scratch(root):
         direct = [(used, [name]) for used in sorted(module_imports(root, name))]
-        for used, way in [*direct, *loaded(root, name)]:
+        for used, way in [*direct, *loaded(imported, name)]:
             if within(used, "torch"):
                 found.append(f"{' → '.join([*way, used])}: scratch is free of torch")
     return found
@@ -121,7 +139,7 @@ def scratch_in_pytorch(root):
     return [
         f"{name} imports {used}; a twin is written without the other"
         for name in modules(root)
-        if name.endswith(".pytorch")
+        if is_twin(name)
         for used in sorted(module_imports(root, name))
         if used.startswith("dlbook_lib.") and "scratch" in used.split(".")
     ]

@@ -60,8 +60,8 @@ def same_parameters(ours, theirs, theirs_is_torch):
 
 
 def same_default(ours, theirs):
-    """Equal values, or a function and its twin."""
-    if inspect.isroutine(ours) and inspect.isroutine(theirs):
+    """Equal values, or a function or class and its twin."""
+    if all(inspect.isroutine(each) or inspect.isclass(each) for each in (ours, theirs)):
         return ours.__name__ == theirs.__name__
     return ours is theirs or repr(ours) == repr(theirs)
 
@@ -97,11 +97,20 @@ def members(name, thing, twin):
             yield f"{name}.{method}", function, getattr(twin, method, None)
 
 
+def pairs(package):
+    """Names of the modules of a package with a twin: winograd has winograd_pytorch."""
+    folder = ROOT / package.replace(".", "/")
+    yield f"{package}.scratch", f"{package}.pytorch"
+    for path in sorted(folder.glob("*_pytorch.py")):
+        twin = f"{package}.{path.stem}"
+        yield twin.removesuffix("_pytorch"), twin
+
+
 def test_twins_have_the_same_names_and_parameters(holds):
     found = []
     for page in packaged(ROOT):
-        pair = [f"{page.package}.{half}" for half in ("scratch", "pytorch")]
-        found += differences(*map(importlib.import_module, pair))
+        for pair in pairs(page.package):
+            found += differences(*map(importlib.import_module, pair))
     holds(found)
 
 

@@ -16,7 +16,7 @@ from dlbook_lib.common.checks import (
     check_same_shape,
     require,
 )
-from dlbook_lib.convolutional.convolution.scratch import as_sizes, taps
+from dlbook_lib.convolutional.convolution.scratch import as_sizes, batch_last, taps
 
 
 def pool_plan(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
@@ -173,8 +173,8 @@ def max_pool2d_backward(
 def max_pool2d_by_halves(input):
     """`max_pool2d` of windows of 2 by 2: first of pairs of rows, then of columns.
 
-    Two passes of `np.maximum` and no index. They run over whole images, so the array
-    may lie in memory in any order; batch-last, as from `conv2d_by_rows`, is fastest.
+    Two passes of `np.maximum` and no index, a few channels at a time that stay in the
+    cache. Batch-last in memory, as from `conv2d_by_rows`, nothing is copied.
 
     Parameters
     ----------
@@ -184,13 +184,30 @@ def max_pool2d_by_halves(input):
     Returns
     -------
     ndarray (N, C, H // 2, W // 2) or without N
+        A view of an array that lies batch-last in memory.
 
     >>> max_pool2d_by_halves([[[1.0, 2, 5, 3], [4, 0, 1, 5]]])
     array([[[4., 5.]]])
     """
     (oh, ow), input = pool_plan(input, 2)[3], np.asarray(input)
-    rows = np.maximum(input[..., : 2 * oh : 2, :], input[..., 1 : 2 * oh : 2, :])
-    return np.maximum(rows[..., : 2 * ow : 2], rows[..., 1 : 2 * ow : 2])
+    if input.ndim == 3:
+        return max_pool2d_by_halves(input[None])[0]
+    x = batch_last(input)[:, : 2 * oh, : 2 * ow]
+    y = np.empty((len(x), oh, ow, len(input)), x.dtype)
+    for some in _channels(x):
+        rows = np.maximum(x[some, ::2], x[some, 1::2])  # (c, OH, 2 OW, N)
+        np.maximum(rows[:, :, ::2], rows[:, :, 1::2], out=y[some])
+    return np.moveaxis(y, -1, 0)
+
+
+CHANNEL_BYTES = 2**18
+"""What the channels that are pooled at a time may take, to stay in the cache."""
+
+
+def _channels(x):
+    """Slices of the channels of `x` (C, H, W, N), each as many as stay in the cache."""
+    step = max(1, CHANNEL_BYTES // max(1, x[:1].nbytes))
+    return [slice(c, c + step) for c in range(0, len(x), step)]
 
 
 def max_pool2d_by_halves_backward(dy, input):
@@ -207,6 +224,7 @@ def max_pool2d_by_halves_backward(dy, input):
     Returns
     -------
     ndarray (N, C, H, W) or (C, H, W)
+        A view of an array that lies batch-last in memory.
 
     >>> max_pool2d_by_halves_backward([[[10.0]]], [[[1.0, 2], [4, 4]]])
     array([[[ 0.,  0.],
@@ -216,16 +234,26 @@ def max_pool2d_by_halves_backward(dy, input):
     input = np.asarray(input)
     shape = (*input.shape[:-2], oh, ow)
     require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
-    dx = np.zeros_like(input, dtype=dy.dtype)
-    (_, ia), (_, ib), (_, ic), (_, id) = taps((2, 2), (oh, ow), 2)
-    a, b, c, d = input[ia], input[ib], input[ic], input[id]
-    top = dy * (np.maximum(a, b) >= np.maximum(c, d))
-    bottom = dy - top
-    np.multiply(top, a >= b, out=dx[ia])
-    np.subtract(top, dx[ia], out=dx[ib])
-    np.multiply(bottom, c >= d, out=dx[ic])
-    np.subtract(bottom, dx[ic], out=dx[id])
-    return dx
+    if input.ndim == 3:
+        return max_pool2d_by_halves_backward(dy[None], input[None])[0]
+    x, dy = batch_last(input), batch_last(dy)
+    odd = (2 * oh, 2 * ow) != x.shape[1:3]
+    dx = (np.zeros if odd else np.empty)(x.shape, dy.dtype)
+    for some in _channels(x):
+        _halve_back(dy[some], *(a[some, : 2 * oh, : 2 * ow] for a in (x, dx)))
+    return np.moveaxis(dx, -1, 0)
+
+
+def _halve_back(dy, x, dx):
+    """Write into `dx` (C, H, W, N) what goes to each pixel of `x`, from `dy` (C, …)."""
+    left, right = x[:, :, ::2], x[:, :, 1::2]
+    first, best = left >= right, np.maximum(left, right)  # (C, H, W / 2, N)
+    row = np.empty(best.shape, dy.dtype)
+    top = np.multiply(dy, best[:, ::2] >= best[:, 1::2], out=row[:, ::2])
+    np.subtract(dy, top, out=row[:, 1::2])
+    won = row * first
+    dx[:, :, ::2] = won
+    np.subtract(row, won, out=dx[:, :, 1::2])
 
 
 def avg_pool2d(

@@ -21,11 +21,14 @@ __all__ = [
     "LocallyConnected2d",
     "conv1d",
     "conv2d",
+    "conv2d_by_rows",
     "conv_nd",
+    "conv_of_tensors",
     "conv_plan",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose_nd",
+    "conv_transpose_of_tensors",
     "fold",
     "locally_connected2d",
     "output_size",
@@ -65,6 +68,24 @@ def conv_nd(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)
     return f(input, weight, bias, stride, padding, dilation, groups)
 
 
+def conv_of_tensors(
+    input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+):
+    """As in scratch: `conv_nd` of (N, C, ...), which torch can differentiate again."""
+    return conv_nd(input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_by_rows(input, weight, bias=None, stride=1, padding=0, dilation=1):
+    """As in scratch: torch's `conv2d` on (N, C, H, W) with the channels last in memory,
+    the order that its own kernels like best."""
+    x = (
+        input.contiguous(memory_format=torch.channels_last)
+        if input.ndim == 4
+        else input
+    )
+    return conv2d(x, weight, bias, stride, padding, dilation)
+
+
 def transpose_plan(
     input,
     weight,
@@ -99,6 +120,21 @@ def conv_transpose_nd(
     transposes = conv_transpose1d, conv_transpose2d, conv_transpose3d
     options = stride, padding, output_padding, groups, dilation
     return transposes[weight.ndim - 3](input, weight, bias, *options)
+
+
+def conv_transpose_of_tensors(
+    input,
+    weight,
+    bias=None,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+):
+    """As in scratch: `conv_transpose_nd` of (N, C, ...)."""
+    options = stride, padding, output_padding, groups, dilation
+    return conv_transpose_nd(input, weight, bias, *options)
 
 
 def locally_connected2d(input, weight, bias=None, stride=1):

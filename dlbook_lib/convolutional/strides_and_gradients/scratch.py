@@ -16,8 +16,19 @@ from dlbook_lib.common.checks import (
     check_rng,
     require,
 )
-from dlbook_lib.convolutional.convolution.scratch import as_sizes, taps
-from dlbook_lib.feedforward.autodiff.engine import register
+from dlbook_lib.convolutional.convolution.scratch import as_sizes, batch_last, taps
+from dlbook_lib.convolutional.pooling.second_derivatives import linear_map
+from dlbook_lib.convolutional.strides_and_gradients.by_rows import (
+    correlate_by_rows,
+    to_input_by_rows,
+    to_weight_by_rows,
+)
+from dlbook_lib.convolutional.strides_and_gradients.second_derivatives import (
+    bordered,
+    inner,
+    three_operations,
+)
+from dlbook_lib.feedforward.autodiff.engine import raw, register
 from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
 
 PAD_MODES = {
@@ -160,6 +171,12 @@ def pad_backward(dy, input, pad, mode="constant", value=None):
 
 
 _pad = pad  # where an argument is called pad as well
+padded = linear_map(
+    pad,
+    pad_backward,
+    lambda dx, _x, around, mode="constant", _=0: pad(dx, around, mode),
+)
+"""`pad` of a Tensor (...), to be differentiated any number of times."""
 
 
 def conv_plan(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -336,6 +353,40 @@ def conv_nd_backward(
     return dx[_inside(around, dx)], dweight, dbias
 
 
+correlate, to_input, to_weight = three_operations(_correlate, _to_input, _to_weight)
+"""The same three on Tensors: the rule of each is one of the other two."""
+
+
+def conv_of_tensors(
+    input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+):
+    """`conv_nd` of Tensors, to be differentiated any number of times.
+
+    It is the ``reference=`` of all convolutions here: `register` takes their own
+    backward halves for the gradient, and this for the gradient of the gradient.
+
+    Parameters
+    ----------
+    input : Tensor (N, C, ...) or (C, ...)
+    weight : Tensor (F, C / groups, ...)
+    bias : Tensor (F,), optional
+    stride, padding, dilation, groups
+        As in `conv_plan`.
+
+    Returns
+    -------
+    Tensor (N, F, ...) or (F, ...)
+    """
+    arrays, options = map(raw, (input, weight, bias)), (stride, padding, dilation)
+    stride, dilation, around, places = conv_plan(*arrays, *options, groups)
+    if np.ndim(raw(input)) <= len(places) + 1:
+        arguments = input[None], weight, bias, *options, groups
+        return conv_of_tensors(*arguments)[0]
+    x = bordered(input, around)
+    y = correlate(x, weight, places, stride, dilation, groups)
+    return y if bias is None else y + bias.reshape(-1, *(1 for _ in places))
+
+
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Convolution of series, `conv_nd` along one axis: (N, C, L) to (N, F, places).
 
@@ -371,6 +422,89 @@ def conv2d_backward(
     (F, C, kH, kW)."""
     as_float(weight, "weight", ndim=4)
     return conv_nd_backward(dy, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_by_rows(input, weight, bias=None, stride=1, padding=0, dilation=1):
+    """`conv2d` with the batch last in memory and a few output rows at a time.
+
+    Each step is one product with columns of half a megabyte, as in `correlate_by_rows`.
+    An input that lies batch-last already, such as another layer's output, is copied
+    only to be padded.
+
+    Parameters
+    ----------
+    input : array_like (N, C, H, W) or (C, H, W)
+    weight : array_like (F, C, kH, kW)
+    bias : array_like (F,), optional
+    stride, padding, dilation
+        As in `conv_plan`.
+
+    Returns
+    -------
+    ndarray (N, F, OH, OW) or (F, OH, OW)
+        A view of an array that lies batch-last in memory.
+
+    >>> conv2d_by_rows(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), padding=1)[0, 0]
+    array([[4., 6., 4.],
+           [6., 9., 6.],
+           [4., 6., 4.]])
+    """
+    weight = as_float(weight, "weight", ndim=4)
+    options = stride, padding, dilation
+    stride, dilation, around, _ = conv_plan(input, weight, bias, *options)
+    if np.ndim(input) == 3:
+        return conv2d_by_rows(np.asarray(input)[None], weight, bias, *options)[0]
+    y = correlate_by_rows(_bordered(input, around), weight, stride, dilation)
+    if bias is not None:
+        bias = np.asarray(bias)[:, None, None, None]
+        y = np.add(y, bias, out=y if y.dtype == np.result_type(y, bias) else None)
+    return np.moveaxis(y, -1, 0)
+
+
+def _bordered(input, around):
+    """The input (N, C, H, W) as (C, H, W, N) in memory, with a border of zeros."""
+    x, (top, left) = batch_last(input), (low for low, _ in around)
+    if not np.any(around):
+        return x
+    c, *size, n = x.shape
+    size = [m + low + high for m, (low, high) in zip(size, around, strict=True)]
+    padded = np.zeros((c, *size, n), x.dtype)
+    padded[:, top : top + x.shape[1], left : left + x.shape[2]] = x
+    return padded
+
+
+def conv2d_by_rows_backward(
+    dy, input, weight, bias=None, stride=1, padding=0, dilation=1
+):
+    """Gradients of `conv2d_by_rows`, again a few output rows at a time.
+
+    Parameters
+    ----------
+    dy : array_like (N, F, OH, OW) or (F, OH, OW)
+    input, weight, bias, stride, padding, dilation
+        As given to `conv2d_by_rows`.
+
+    Returns
+    -------
+    dinput : ndarray (N, C, H, W) or (C, H, W)
+    dweight : ndarray (F, C, kH, kW)
+    dbias : ndarray (F,), or None where there is no bias
+    """
+    dy, weight = as_float(dy, "dy", empty=True), as_float(weight, "weight", ndim=4)
+    options = stride, padding, dilation
+    stride, dilation, around, places = conv_plan(input, weight, bias, *options)
+    shape = (*np.shape(input)[:-3], len(weight), *places)
+    require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
+    if np.ndim(input) == 3:
+        arguments = dy[None], np.asarray(input)[None], weight, bias, *options
+        first, *rest = conv2d_by_rows_backward(*arguments)
+        return first[0], *rest
+    x, dy = _bordered(input, around), batch_last(dy)  # (C, H, W, N), (F, OH, OW, N)
+    dweight = to_weight_by_rows(dy, x, weight.shape[2:], stride, dilation)
+    dx = to_input_by_rows(dy, weight, x.shape[1:3], stride, dilation)
+    dx = np.moveaxis(dx, -1, 0)
+    dbias = None if bias is None else dy.reshape(len(dy), -1).sum(axis=1)
+    return dx[_inside(around, dx)], dweight, dbias
 
 
 def transpose_plan(
@@ -528,6 +662,39 @@ def conv_transpose_nd_backward(
         None if bias is None else dy.swapaxes(0, 1).reshape(shape[1], -1).sum(axis=1)
     )
     return dinput, dweight, dbias
+
+
+def conv_transpose_of_tensors(
+    input,
+    weight,
+    bias=None,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+):
+    """`conv_transpose_nd` of Tensors, to be differentiated any number of times.
+
+    Parameters
+    ----------
+    input : Tensor (N, C, ...) or (C, ...)
+    weight : Tensor (C, F / groups, ...)
+    bias : Tensor (F,), optional
+    stride, padding, output_padding, groups, dilation
+        As in `transpose_plan`.
+
+    Returns
+    -------
+    Tensor (N, F, ...) or (F, ...)
+    """
+    arrays = map(raw, (input, weight, bias))
+    options = stride, padding, output_padding, groups, dilation
+    stride, dilation, around, size = transpose_plan(*arrays, *options)
+    if np.ndim(raw(input)) <= len(size) + 1:
+        return conv_transpose_of_tensors(input[None], weight, bias, *options)[0]
+    y = inner(to_input(input, weight, size, stride, dilation, groups), around)
+    return y if bias is None else y + bias.reshape(-1, *(1 for _ in size))
 
 
 def conv_transpose1d(
@@ -779,6 +946,8 @@ class Conv2d(Module):
     ((2, 8, 5, 5), 224)
     """
 
+    ndim = 2  # how many axes the kernel moves along
+
     def __init__(
         self,
         in_channels,
@@ -805,8 +974,9 @@ class Conv2d(Module):
             f"{in_channels} and {out_channels}; try 1",
         )
         check_in(padding_mode, "padding_mode", ("zeros", *list(PAD_MODES)[1:]))
-        kernel = as_sizes(kernel_size, "kernel_size")
-        self.options = as_sizes(stride, "stride"), padding, dilation, groups
+        kernel = as_sizes(kernel_size, "kernel_size", self.ndim)
+        stride = as_sizes(stride, "stride", self.ndim)
+        self.options = stride, padding, dilation, groups
         self.padding_mode = padding_mode
         shape = (out_channels, in_channels // groups, *kernel)
         probe = np.zeros((in_channels, *(n * 99 for n in kernel)), dtype)
@@ -823,10 +993,14 @@ class Conv2d(Module):
         """Outputs (N, out, OH, OW) for `input` (N, in, H, W)."""
         stride, padding, dilation, groups = self.options
         if self.padding_mode != "zeros":
-            input = register(pad, pad_backward)(input, self.around, self.padding_mode)
+            input = padded(input, self.around, self.padding_mode)
             padding = 0
-        arguments = input, self.weight, self.bias, stride, padding, dilation, groups
-        return register(conv2d, conv2d_backward)(*arguments)
+        arguments = input, self.weight, self.bias, stride, padding, dilation
+        if groups == 1 and self.ndim == 2:
+            layer = conv2d_by_rows, conv2d_by_rows_backward, conv_of_tensors
+            return register(*layer)(*arguments)
+        layer = conv_nd, conv_nd_backward, conv_of_tensors
+        return register(*layer)(*arguments, groups)
 
 
 class LocallyConnected2d(Module):

@@ -66,8 +66,8 @@ class Module:
         """What the module computes; a subclass says it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward; write one")
 
-    def __call__(self, *input):
-        return self.forward(*input)
+    def __call__(self, *input, **options):
+        return self.forward(*input, **options)
 
     def _own(self, kind):
         return {k: v for k, v in vars(self).items() if isinstance(v, kind)}

@@ -2,11 +2,12 @@
 
 import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
-from torch.optim import Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import LBFGS, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from dlbook_lib.optimization.momentum.pytorch import Momentum, Nesterov
 
 __all__ = [
+    "LBFGS",
     "Adadelta",
     "Adagrad",
     "Adam",

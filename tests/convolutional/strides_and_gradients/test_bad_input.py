@@ -33,7 +33,7 @@ def arguments(ndim, weight, skip=FREE):
 
 OPTIONS = {"stride": Whole(), "padding": Whole(0), "dilation": Given(1)}
 CALLS = []
-for name, ndim in {"conv1d": 1, "conv2d": 2, "conv_nd": 2}.items():
+for name, ndim in {"conv1d": 1, "conv2d": 2, "conv_nd": 2, "conv2d_by_rows": 2}.items():
     f, f_backward = getattr(scratch, name), getattr(scratch, f"{name}_backward")
     CALLS += [
         Call(f, **arguments(ndim, (6, 5)), **OPTIONS),
@@ -61,6 +61,8 @@ IMAGE = Floats("N", "C", 6, 7, skip=("axis", "reverse"))
 CALLS += [
     Call(scratch.conv_plan, **arguments(2, (6, 5)), **OPTIONS, groups=Given(1)),
     Call(scratch.transpose_plan, **arguments(2, (5, 6)), dilation=Whole()),
+    Call(scratch.conv_of_tensors, **arguments(2, (6, 5)), **OPTIONS),
+    Call(scratch.conv_transpose_of_tensors, **arguments(2, (5, 6)), stride=Whole()),
     Call(scratch.locally_connected2d, **LOCAL),
     Call(scratch.locally_connected2d_backward, dy=Floats("N", 6, 6, 4), **LOCAL),
     Call(scratch.unfold, input=IMAGE, kernel_size=Wholes(2, skip=PAIR), stride=Whole()),
@@ -136,6 +138,8 @@ def test_every_function_is_described():
 X, W = np.ones((2, 4, 6, 6)), np.ones((6, 2, 3, 3))
 BAD_CALLS = [
     (lambda: scratch.conv2d(X, W), "conv_plan: input has 4 channels but weight .* 2"),
+    (lambda: scratch.conv1d(X, W, None, 1, 0, 1, 2), "conv1d: weight must have 3"),
+    (lambda: scratch.conv2d(X[0], W[0]), "conv2d: weight must have 4"),
     (lambda: scratch.conv2d(X, W, groups=3), "conv_plan: input has 4 channels"),
     (lambda: scratch.conv2d(X, W[:5], groups=2), "conv_plan: 5 kernels cannot"),
     (lambda: scratch.conv2d(X, W, groups=2.0), "conv_plan: groups must be a whole"),

@@ -118,6 +118,18 @@ def test_transposed_convolution_equals_torch_with_all_options(ndim, data):
     assert plan == pytorch.transpose_plan(*tensors, None, *options)
 
 
+@pytest.mark.parametrize("name", ["conv2d", "conv_nd", "conv2d_by_rows"])
+@pytest.mark.parametrize("dilation", [1, (3, 1)])
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_an_even_kernel_that_keeps_the_size_has_more_padding_at_the_end(name, dilation):
+    rng = numpy_generator(0)
+    arrays = [rng.normal(size=s) for s in ((2, 2, 5, 6), (3, 2, 2, 4), (3,))]
+    compare(name, F.conv2d, arrays, 1, "same", dilation)
+    plan = scratch.conv_plan(*arrays, 1, "same", dilation)
+    assert plan == pytorch.conv_plan(*map(torch.tensor, arrays), 1, "same", dilation)
+    assert plan[2] == [(0, 1) if dilation == 1 else (1, 2), (1, 2)]
+
+
 @few
 @given(st.data())
 def test_fold_and_unfold_equal_torch(data):
@@ -198,6 +210,10 @@ def test_locally_connected_modules_agree():
     ours = scratch.LocallyConnected2d(*sizes, rng=numpy_generator(0))
     twin = pytorch.LocallyConnected2d(*sizes, rng=torch_generator(0))
     ours.load_state_dict({k: v.numpy() for k, v in twin.state_dict().items()})
+    for array in scratch.LocallyConnected2d(
+        *sizes, rng=numpy_generator(0)
+    ).parameters():
+        assert 0.9 * 8**-0.5 < abs(array.data).max() <= 8**-0.5
     x = numpy_generator(1).normal(size=(2, 2, 5, 6))
     y, expected = ours(x), twin(torch.tensor(x))
     np.testing.assert_allclose(y.data, expected.detach(), atol=1e-12)

@@ -1,0 +1,1 @@
+"""Training on real data: scripts that run for a minute or so."""

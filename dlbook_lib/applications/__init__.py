@@ -1,0 +1,1 @@
+"""Applications: large networks, language, translation, recommendation and memory."""

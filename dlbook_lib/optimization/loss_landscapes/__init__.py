@@ -1,0 +1,1 @@
+"""Surfaces to walk on, curvature read through products, and methods that use it."""

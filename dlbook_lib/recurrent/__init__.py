@@ -1,0 +1,1 @@
+"""Recurrent networks: one rule, applied at every step of a sequence to a state."""

@@ -1,0 +1,756 @@
+r"""Richer recurrent networks in NumPy, and how to find what a decoder likes best.
+
+A *step* of a decoder is a function ``log_probs, state = step(token, state)``: it reads
+a symbol and says how likely each of V symbols is to come next. Search needs nothing
+else of a model. Sequences are (T, N, ...): time first, then the batch.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from dlbook_lib.common.checks import (
+    as_float,
+    as_labels,
+    check_in,
+    check_number,
+    check_positive,
+    check_rng,
+    check_same_shape,
+    require,
+)
+from dlbook_lib.feedforward.autodiff import operations
+from dlbook_lib.feedforward.autodiff.engine import no_grad, raw, register
+from dlbook_lib.feedforward.autodiff.modules import Linear, Module
+from dlbook_lib.feedforward.output_units.scratch import log_softmax
+from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
+    Embedding,
+    sequence_nll,
+    sequence_nll_backward,
+)
+from dlbook_lib.recurrent.unfolding.scratch import (
+    RNNCell,
+    pack_padded_sequence,
+    unroll,
+)
+
+# ---- search ------------------------------------------------------------------------
+
+
+def check_search(start, stop, max_length):
+    """Refuse symbols and lengths that no search can do with.
+
+    Parameters
+    ----------
+    start, stop : int
+        Symbols, from 0 on; they are numbers without a shape.
+    max_length : int
+
+    >>> check_search(0, -1, 5)
+    Traceback (most recent call last):
+    ValueError: check_search: stop must be a whole number above 0 or 0, not -1
+    """
+    check_positive(start, "start", integer=True, zero=True)
+    check_positive(stop, "stop", integer=True, zero=True)
+    check_positive(max_length, "max_length", integer=True)
+
+
+def as_log_probs(log_probs, stop):
+    """Hand back what a step said as an array (V,); refuse what is none.
+
+    >>> as_log_probs([-0.5, -1.0], stop=2)
+    Traceback (most recent call last):
+    ValueError: as_log_probs: the step speaks of 2 symbols, so stop cannot be 2
+    """
+    log_probs = as_float(raw(log_probs), "log_probs", ndim=1)
+    sentence = f"the step speaks of {len(log_probs)} symbols, so stop cannot be {stop}"
+    require(stop < len(log_probs), sentence)
+    worst = log_probs.max()
+    sentence = f"log_probs holds {worst:.4g}; a logarithm of a probability is at most 0"
+    require(worst < 1e-6, sentence)
+    return log_probs
+
+
+def greedy_decode(step, state, start, stop, max_length=50):
+    """Take the likeliest symbol again and again, until it is the one that ends.
+
+    Parameters
+    ----------
+    step : callable
+        ``log_probs, state = step(token, state)``, with log_probs (V,), in nats.
+    state : any
+        Where the decoder begins, such as what an encoder has read.
+    start, stop : int
+        What it is fed first, and what ends a sequence.
+    max_length : int
+        After so many symbols it is cut off.
+
+    Returns
+    -------
+    tokens : list of int
+        Without `start`; the last one is `stop` unless it was cut off.
+    log_prob : float
+        Of the whole sequence, in nats.
+
+    >>> step = lambda token, state: (np.log([0.1, 0.6, 0.3]), state)
+    >>> greedy_decode(step, None, start=0, stop=2, max_length=3)[0]
+    [1, 1, 1]
+    """
+    check_search(start, stop, max_length)
+    tokens, total, token = [], 0.0, start
+    while not tokens or (token != stop and len(tokens) < max_length):
+        log_probs, state = step(token, state)
+        log_probs = as_log_probs(log_probs, stop)
+        token = int(log_probs.argmax())
+        tokens.append(token)
+        total += float(log_probs[token])
+    return tokens, total
+
+
+def normalized(log_prob, length, alpha=0.0):
+    r"""A score that does not prefer short sequences, :math:`\log p\,/\,n^\alpha`.
+
+    Parameters
+    ----------
+    log_prob : float or array_like (...)
+    length : int or array_like (...)
+        n, how many symbols there are, the stop included.
+    alpha : float
+        0: the logarithm as it is, which falls with each symbol. 1: that of one symbol
+        on average. Where conventions differ: Wu et al. (2016, section 7) divide by
+        :math:`((5+n)/6)^\alpha`.
+
+    Returns
+    -------
+    float or ndarray (...)
+
+    >>> normalized(-6.0, 3, alpha=1.0)
+    -2.0
+    """
+    check_number(alpha, "alpha", 0)
+    require(np.all(np.asarray(length) > 0), f"length must be above 0, not {length}")
+    return log_prob / length ** float(alpha)
+
+
+def beam_search(step, state, start, stop, beam_size=5, max_length=50, alpha=0.0):
+    r"""Keep the best few beginnings instead of one.
+
+    After each step there are `beam_size` hypotheses, those of highest
+    :math:`\log p` among all continuations; one that ends in `stop` is put aside, and
+    its place goes with it. With one place it is `greedy_decode`, with
+    :math:`V^{\text{max\_length}}` of them it finds the best of all sequences.
+
+    Parameters
+    ----------
+    step, state, start, stop, max_length
+        As in `greedy_decode`; log_probs are (V,).
+    beam_size : int
+    alpha : float
+        As in `normalized`; it ranks what is found.
+
+    Returns
+    -------
+    list of (list of int, float)
+        Sequences, the best first, and their scores: as many as `beam_size`, or all
+        there are. Equal scores are ordered by the symbols.
+
+    Source: Sutskever et al. (2014), section 3.2.
+
+    >>> table = np.log([[0.1, 0.5, 0.4], [0.3, 0.4, 0.3], [0.01, 0.01, 0.98]])
+    >>> step = lambda token, state: (table[token], state)
+    >>> beam_search(step, None, start=0, stop=2, beam_size=2)[0][0]
+    [2]
+    """
+    check_search(start, stop, max_length)
+    check_positive(beam_size, "beam_size", integer=True)
+    alive, found = [(0.0, [], state)], []
+    for _ in range(max_length):
+        grown = []
+        for total, tokens, state in alive:
+            log_probs, after = step(tokens[-1] if tokens else start, state)
+            for token, log_prob in enumerate(as_log_probs(log_probs, stop).tolist()):
+                grown.append((total + log_prob, [*tokens, token], after))
+        grown.sort(key=lambda each: (-each[0], each[1]))
+        places = beam_size - len(found)
+        best = [each for each in grown[:places] if each[0] > -np.inf]
+        found += [each for each in best if each[1][-1] == stop]
+        alive = [each for each in best if each[1][-1] != stop]
+        if not alive:
+            break
+    scored = [(t, float(normalized(p, len(t), alpha))) for p, t, _ in found + alive]
+    return sorted(scored, key=lambda each: (-each[1], each[0]))
+
+
+# ---- trees -------------------------------------------------------------------------
+
+
+def chain_tree(n):
+    """The tree that reads from left to right, ((0, 1), 2) and so on.
+
+    Parameters
+    ----------
+    n : int
+        How many leaves there are.
+
+    Returns
+    -------
+    int or tuple
+        A leaf is its number, a node the pair (left, right): no array, so without shape.
+
+    >>> chain_tree(4)
+    (((0, 1), 2), 3)
+    """
+    check_positive(n, "n", integer=True)
+    tree = 0
+    for leaf in range(1, n):
+        tree = tree, leaf
+    return tree
+
+
+def balanced_tree(n, first=0):
+    """The tree whose halves differ by one leaf at most.
+
+    Parameters
+    ----------
+    n : int
+    first : int
+        The number of its first leaf.
+
+    Returns
+    -------
+    int or tuple
+        As `chain_tree`, without shape.
+
+    >>> balanced_tree(4)
+    ((0, 1), (2, 3))
+    """
+    check_positive(n, "n", integer=True)
+    check_positive(first, "first", integer=True, zero=True)
+    if n == 1:
+        return first
+    half = n // 2
+    return balanced_tree(half, first), balanced_tree(n - half, first + half)
+
+
+def merges(tree):
+    """A tree as a list of steps, each of which merges two nodes into a new one.
+
+    Parameters
+    ----------
+    tree : int or tuple
+        Of n leaves 0, …, n − 1, each of them once, in any order.
+
+    Returns
+    -------
+    ndarray of int (n - 1, 2)
+        Row i makes node n + i of two nodes that were there before.
+
+    >>> merges(((0, 1), (2, 3))).tolist()
+    [[0, 1], [2, 3], [4, 5]]
+    """
+    order, todo = [], [tree]
+    while todo:  # parents before children; no recursion, a chain may be long
+        node = todo.pop()
+        order.append(node)
+        if isinstance(node, tuple):
+            require(len(node) == 2, f"a node must be a pair, not {len(node)} things")
+            todo += node
+    leaves = [node for node in order if not isinstance(node, tuple)]
+    numbers = all(type(leaf) is int for leaf in leaves)
+    require(numbers, f"leaves must be whole numbers, not {leaves[:9]}", TypeError)
+    each_once = sorted(leaves) == list(range(len(leaves)))
+    require(each_once, f"leaves must be 0 to {len(leaves) - 1}, each of them once")
+    rows, ids = [], []
+    for node in reversed(order):  # children before parents, the right one on top
+        if isinstance(node, tuple):
+            rows.append([ids.pop(), ids.pop()][::-1])
+            ids.append(len(leaves) + len(rows) - 1)
+        else:
+            ids.append(node)
+    return np.array(rows, int).reshape(-1, 2)
+
+
+def tree_depth(tree):
+    r"""How many merges lie between the root and its deepest leaf.
+
+    Parameters
+    ----------
+    tree : int or tuple
+        As in `merges`, whose shape is (n - 1, 2).
+
+    Returns
+    -------
+    int
+        :math:`\lceil\log_2n\rceil` for a balanced tree of n leaves, n − 1 for a chain.
+
+    >>> tree_depth(chain_tree(1000)), tree_depth(balanced_tree(1000))
+    (999, 10)
+    """
+    rows = merges(tree)
+    depth = [0] * (len(rows) + 1)
+    for left, right in rows:
+        depth.append(1 + max(depth[left], depth[right]))
+    return depth[-1]
+
+
+def recursive_states(leaves, tree, weight, bias):
+    r"""Vectors for all nodes of a tree, by one rule :math:`\tanh(W[\mathbf h_l,\mathbf
+    h_r]+\mathbf b)`.
+
+    Parameters
+    ----------
+    leaves : array_like (n, H)
+    tree : int or tuple
+        As in `merges`, with n leaves.
+    weight : array_like (H, 2 * H)
+    bias : array_like (H,)
+
+    Returns
+    -------
+    ndarray (2 * n - 1, H)
+        First the leaves, then the nodes as `merges` makes them; the last is the root.
+
+    Source: Pollack (1990); Socher et al. (2011), section 3.
+
+    >>> recursive_states([[1.0], [2.0]], (0, 1), [[0.1, 0.2]], [0.0])[-1].round(3)
+    array([0.462])
+    """
+    leaves = as_float(leaves, "leaves", ndim=2)
+    weight, bias = as_float(weight, "weight", ndim=2), as_float(bias, "bias", ndim=1)
+    n, size = leaves.shape
+    require(
+        weight.shape == (size, 2 * size) and bias.shape == (size,),
+        f"shapes do not fit: leaves {leaves.shape}, weight {weight.shape}, bias "
+        f"{bias.shape}; they should be (n, H), (H, 2 H) and (H,)",
+    )
+    rows = merges(tree)
+    require(
+        len(rows) == n - 1, f"the tree has {len(rows) + 1} leaves, but {n} are given"
+    )
+    states = np.empty((2 * n - 1, size), np.result_type(leaves, weight, bias))
+    states[:n] = leaves
+    for node, pair in enumerate(rows, n):
+        states[node] = np.tanh(weight @ states[pair].reshape(-1) + bias)
+    return states
+
+
+def recursive_states_backward(dy, leaves, tree, weight, bias):
+    """Gradients of `recursive_states`: back-propagation through structure.
+
+    Parameters
+    ----------
+    dy : array_like (2 * n - 1, H)
+        With respect to every node; 0 but for the last row, if the root alone counts.
+    leaves, tree, weight, bias
+        As given to `recursive_states`.
+
+    Returns
+    -------
+    dleaves : ndarray (n, H)
+    None
+        In the place of the tree.
+    dweight, dbias : ndarray (H, 2 * H), (H,)
+
+    Source: Goller and Küchler (1996).
+
+    >>> dy, one = np.array([[0.0], [0.0], [1.0]]), np.ones((2, 1))
+    >>> recursive_states_backward(dy, 0 * one, (0, 1), [[2.0, 3.0]], [0.0])[0]
+    array([[2.],
+           [3.]])
+    """
+    states, dy = recursive_states(leaves, tree, weight, bias), as_float(dy, "dy")
+    check_same_shape(dy=dy, states=states)
+    weight, rows, n = np.asarray(weight), merges(tree), len(leaves)
+    dstates = dy.astype(states.dtype)
+    dweight, dbias = np.zeros_like(weight), np.zeros_like(weight[:, 0])
+    for node in reversed(range(n, len(states))):  # each node after its parent
+        pair = rows[node - n]
+        ds = dstates[node] * (1 - states[node] ** 2)
+        dweight += np.outer(ds, states[pair].reshape(-1))
+        dbias += ds
+        dstates[pair] += (ds @ weight).reshape(2, -1)
+    return dstates[:n], None, dweight, dbias
+
+
+_recursive_states = register(recursive_states, recursive_states_backward)
+
+
+class RecursiveNet(Module):
+    """`recursive_states` with its parameters, as many for every tree.
+
+    Parameters
+    ----------
+    size : int
+        H.
+    rng : numpy.random.Generator
+    dtype : dtype
+
+    >>> net = RecursiveNet(3, rng=np.random.default_rng(0))
+    >>> net(np.ones((4, 3)), balanced_tree(4)).shape
+    (7, 3)
+    """
+
+    def __init__(self, size, *, rng, dtype="float64"):
+        super().__init__()
+        check_positive(size, "size", integer=True)
+        self.compose = Linear(2 * size, size, rng=rng, dtype=dtype)
+
+    def forward(self, leaves, tree):
+        """States (2 * n - 1, H) for leaves (n, H) of a tree."""
+        return _recursive_states(leaves, tree, self.compose.weight, self.compose.bias)
+
+
+# ---- both directions, and more depth -------------------------------------------------
+
+
+def both_ways(forward_cell, backward_cell, input):
+    r"""Read from the front and from the back; each place then knows all others.
+
+    Parameters
+    ----------
+    forward_cell, backward_cell : callable
+        ``h = cell(x, h)``, such as a `RNNCell`.
+    input : array_like or Tensor (T, N, D)
+
+    Returns
+    -------
+    Tensor (T, N, 2 * H)
+        :math:`[\mathbf h^{(t)},\mathbf g^{(t)}]`.
+
+    Source: Schuster and Paliwal (1997).
+
+    >>> sums = both_ways(lambda x, h: x + (0 if h is None else h), lambda x, h: x * 10,
+    ...     np.array([[[1.0]], [[2.0]]]))
+    >>> sums.tolist()
+    [[[1.0, 10.0]], [[3.0, 20.0]]]
+    """
+    as_float(raw(input), "input", ndim=3)
+    ahead = unroll(forward_cell, input)
+    back = unroll(backward_cell, operations.flip(input, 0))[::-1]
+    return operations.cat([operations.stack(ahead), operations.stack(back)], -1)
+
+
+class BiRNN(Module):
+    r"""Outputs from both: :math:`\mathbf o=\mathbf c+V[\mathbf h,\mathbf g]`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+        D, H (of each direction) and O.
+    cell : type
+        `RNNCell`, `GRUCell` or the like: ``cell(D, H, rng=rng, dtype=dtype)``.
+    rng : numpy.random.Generator
+    dtype : dtype
+
+    >>> net = BiRNN(3, 5, 2, rng=np.random.default_rng(0))
+    >>> net(np.ones((7, 4, 3))).shape
+    (7, 4, 2)
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        output_size,
+        cell=RNNCell,
+        *,
+        rng,
+        dtype="float64",
+    ):
+        super().__init__()
+        options = {"rng": rng, "dtype": dtype}
+        self.forward_cell = cell(input_size, hidden_size, **options)
+        self.backward_cell = cell(input_size, hidden_size, **options)
+        self.output = Linear(2 * hidden_size, output_size, **options)
+
+    def forward(self, input):
+        """Outputs (T, N, O) for `input` (T, N, D)."""
+        return self.output(both_ways(self.forward_cell, self.backward_cell, input))
+
+
+BLOCKS = "input", "transition", "output"
+
+
+class DeepRNN(Module):
+    r"""A recurrent network whose three blocks can each be a small network.
+
+    From the input to the state, from state to state, from the state to the output: each
+    block is a layer, or `depth` layers where it stands in `where`, with tanh between.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+        D, H and O.
+    where : tuple of {"input", "transition", "output"}
+    depth : int
+        Layers of a deep block.
+    skip : bool
+        Whether the old state also leads straight into the last layer of a deep
+        transition, so that a step is again one layer long on the shortest path.
+    rng : numpy.random.Generator
+    dtype : dtype
+
+    Source: Pascanu et al. (2014), section 3, figure 2 (DT, DO and DT(S)).
+
+    >>> net = DeepRNN(3, 5, 2, ("transition",), skip=True, rng=np.random.default_rng(0))
+    >>> net(np.ones((7, 4, 3))).shape
+    (7, 4, 2)
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        output_size,
+        where=(),
+        depth=2,
+        skip=False,
+        *,
+        rng,
+        dtype="float64",
+    ):
+        super().__init__()
+        check_positive(depth, "depth", integer=True)
+        is_list = isinstance(where, (tuple, list))
+        require(is_list, f"where must be a tuple of blocks, not {where!r}", TypeError)
+        for block in where:
+            check_in(block, "where", BLOCKS)
+        check_in(skip, "skip", (True, False))
+        require(
+            not skip or "transition" in where,
+            "skip goes round a deep transition; put 'transition' into where",
+        )
+        options = {"rng": rng, "dtype": dtype}
+        extra = {block: depth - 1 if block in where else 0 for block in BLOCKS}
+
+        def layers(n, size=hidden_size):
+            sizes = [size] + [hidden_size] * n
+            pairs = pairwise(sizes)
+            return Layers(*[Linear(a, b, **options) for a, b in pairs])
+
+        self.input = layers(extra["input"], input_size)
+        wide = hidden_size if extra["input"] else input_size
+        self.cell = RNNCell(wide, hidden_size, **options)
+        self.transition = layers(extra["transition"])
+        self.skip = Linear(hidden_size, hidden_size, False, **options) if skip else None
+        self.hidden = layers(extra["output"])
+        self.output = Linear(hidden_size, output_size, **options)
+
+    def step(self, input, hx):
+        """The next state (N, H) after `input` (N, D or H) and the state `hx` (N, H)."""
+        h = self.cell(input, hx)
+        if self.skip is None:
+            return self.transition(h)
+        return self.transition(h, self.skip(hx))
+
+    def forward(self, input):
+        """Outputs (T, N, O) for `input` (T, N, D)."""
+        x = as_float(raw(input), "input", ndim=3)
+        hx = np.zeros((x.shape[1], self.output.in_features), x.dtype)
+        states = unroll(self.step, self.input(input), hx)
+        return self.output(self.hidden(operations.stack(states)))
+
+
+class Layers(Module):
+    """Linear layers with tanh after each; none of them is the identity.
+
+    Parameters
+    ----------
+    *layers : Linear
+        Their names are "0", "1", ….
+
+    >>> Layers()(np.ones((2, 3))).shape
+    (2, 3)
+    """
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.count = len(layers)
+        for i, layer in enumerate(layers):
+            require(isinstance(layer, Linear), f"{layer!r} is no Linear", TypeError)
+            setattr(self, str(i), layer)
+
+    def forward(self, input, extra=None):
+        """Values (..., H) for `input` (..., ·); `extra` (..., H) joins the last."""
+        for i in range(self.count):
+            scores = getattr(self, str(i))(input)
+            if extra is not None and i == self.count - 1:
+                scores = scores + extra
+            input = operations.tanh(scores)
+        return input
+
+
+def over_frames(module, input):
+    """Apply a module, such as a convolutional network, to every step of a sequence.
+
+    Parameters
+    ----------
+    module : callable
+        From (N, ...) to (N, ...).
+    input : array_like or Tensor (T, N, ...)
+        Such as films, (T, N, C, H, W).
+
+    Returns
+    -------
+    Tensor (T, N, ...)
+        Ready for a recurrent network.
+
+    >>> over_frames(lambda x: x.sum((1, 2)), np.ones((3, 4, 2, 5))).shape
+    (3, 4)
+    """
+    shape = as_float(raw(input), "input").shape
+    require(len(shape) > 1, f"input must be (T, N, ...), not of shape {shape}")
+    steps, count = shape[:2]
+    frames = operations.reshape(input, (steps * count, *shape[2:]))
+    output = module(frames)
+    return operations.reshape(output, (steps, count, *output.shape[1:]))
+
+
+# ---- one sequence to another ---------------------------------------------------------
+
+
+def with_stop(target, start, stop, lengths=None):
+    """What a decoder reads and what it is to say, when it is told the truth so far.
+
+    Parameters
+    ----------
+    target : array_like of int (T, N)
+    start, stop : int
+        Symbols.
+    lengths : array_like of int (N,), optional
+        How much of each column counts; all of it unless given.
+
+    Returns
+    -------
+    input : ndarray of int (T + 1, N)
+        `start`, then the target.
+    output : ndarray of int (T + 1, N)
+        The target, then `stop`, also in what comes after its end.
+    lengths : ndarray of int (N,)
+        One more each, since the stop has to be learned.
+
+    >>> given, wanted, lengths = with_stop([[3], [4]], start=0, stop=1)
+    >>> given.T.tolist(), wanted.T.tolist(), lengths.tolist()
+    ([[0, 3, 4]], [[3, 4, 1]], [3])
+    """
+    target = as_labels(target, "target", empty=True)
+    require(target.ndim == 2, f"target must be (T, N), not of shape {target.shape}")
+    check_search(start, stop, 1)
+    steps, count = target.shape
+    lengths = (
+        np.full(count, steps) if lengths is None else as_labels(lengths, "lengths")
+    )
+    require(
+        lengths.shape == (count,) and (lengths <= steps).all(),
+        f"lengths must be {count} numbers from 0 to {steps}, not {lengths.tolist()}",
+    )
+    ended = np.arange(steps)[:, None] >= lengths  # (T, N)
+    known = np.where(ended, stop, target)
+    first, last = np.full((1, count), start), np.full((1, count), stop)
+    return np.vstack([first, known]), np.vstack([known, last]), lengths + 1
+
+
+class Seq2Seq(Module):
+    r"""An encoder reads a sequence into a state, from which a decoder writes another.
+
+    Together they model :math:`P(\mathbf y^{(1)},\dots,\mathbf y^{(n_y)}\mid\mathbf
+    x^{(1)},\dots,\mathbf x^{(n_x)})`, whose lengths need not be equal.
+
+    Parameters
+    ----------
+    encoder, decoder : Module
+        Recurrent layers ``output, hx = rnn(input, hx)`` of one hidden size and depth,
+        such as two `GRU`; what they read are vectors of `input_size` numbers.
+    source_size, target_size : int
+        How many symbols there are, the two special ones included.
+    start, stop : int
+        Symbols of the target: what the decoder reads first, what ends its output.
+    rng : numpy.random.Generator
+    dtype : dtype
+
+    Source: Sutskever et al. (2014), section 2; Cho et al. (2014), section 2.2.
+
+    >>> from dlbook_lib.recurrent.gated_units.scratch import GRU
+    >>> rng = np.random.default_rng(0)
+    >>> net = Seq2Seq(GRU(3, 8, rng=rng), GRU(3, 8, rng=rng), 6, 5, rng=rng)
+    >>> net(np.array([[2], [3], [4]]), np.array([[0], [2]])).shape  # (T', N, V)
+    (2, 1, 5)
+    >>> len(net.translate([2, 3, 4], beam_size=3, max_length=10)) <= 10
+    True
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        source_size,
+        target_size,
+        start=0,
+        stop=1,
+        *,
+        rng,
+        dtype="float64",
+    ):
+        super().__init__()
+        for name, rnn in ("encoder", encoder), ("decoder", decoder):
+            is_rnn = isinstance(rnn, Module) and hasattr(rnn, "hidden_size")
+            require(is_rnn, f"{name} must be recurrent layers, not {rnn!r}", TypeError)
+            require(not rnn.bidirectional, f"{name} must run in one direction")
+        a, b = ((rnn.hidden_size, rnn.num_layers) for rnn in (encoder, decoder))
+        require(
+            a == b, f"encoder and decoder differ in hidden size or layers: {a}, {b}"
+        )
+        check_positive(source_size, "source_size", integer=True)
+        check_positive(target_size, "target_size", integer=True)
+        check_search(start, stop, 1)
+        sentence = f"start {start} and stop {stop} must differ, below {target_size}"
+        require(start != stop and max(start, stop) < target_size, sentence)
+        check_rng(rng)
+        options = {"rng": rng, "dtype": dtype}
+        self.start, self.stop = start, stop
+        self.source = Embedding(source_size, encoder.input_size, **options)
+        self.target = Embedding(target_size, decoder.input_size, **options)
+        self.encoder, self.decoder = encoder, decoder
+        self.output = Linear(decoder.hidden_size, target_size, **options)
+
+    def encode(self, source, lengths=None):
+        """The state after all of `source` (T, N) of these lengths (N,) is read."""
+        vectors = self.source(source)
+        if lengths is not None:
+            vectors = pack_padded_sequence(vectors, lengths, enforce_sorted=False)
+        return self.encoder(vectors)[1]
+
+    def forward(self, source, given, lengths=None):
+        """Scores (T', N, V) of what comes next, for `source` (T, N) and the true
+        symbols so far, `given` (T', N); `lengths` (N,) are those of the source."""
+        output, _ = self.decoder(self.target(given), self.encode(source, lengths))
+        return self.output(output)
+
+    def loss(self, source, target, lengths=None, target_lengths=None):
+        """The mean of −log P(target | source), in nats, for `target` (T', N).
+
+        The stop after each is counted too; `lengths` and `target_lengths` are (N,).
+        """
+        given, wanted, ends = with_stop(target, self.start, self.stop, target_lengths)
+        return _sequence_nll(self(source, given, lengths), wanted, ends)
+
+    def step(self, token, state):
+        """Log-probabilities (V,) of what follows a symbol, and the state after it."""
+        with no_grad():
+            output, state = self.decoder(self.target(np.array([[token]])), state)
+            scores = raw(self.output(output))[0, 0]
+        return log_softmax(scores, 0), state
+
+    def translate(self, source, beam_size=1, max_length=50, alpha=0.0):
+        """The best target (list of int) that is found for one `source` (T,)."""
+        source = as_labels(source, "source")
+        require(source.ndim == 1, f"source must be (T,), not of shape {source.shape}")
+        with no_grad():
+            state = self.encode(source[:, None])
+        found, _ = beam_search(
+            self.step, state, self.start, self.stop, beam_size, max_length, alpha
+        )[0]
+        return found[:-1] if found[-1] == self.stop else found
+
+
+_sequence_nll = register(sequence_nll, sequence_nll_backward)

@@ -1,0 +1,2 @@
+"""Sequences: ragged batches, packed ones, windows of time, and one rule for every
+step that makes a state out of the last state and the next input."""

@@ -1,0 +1,1 @@
+"""Adversarial examples and tangents: stability along chosen directions."""

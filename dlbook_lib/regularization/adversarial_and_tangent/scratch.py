@@ -1,0 +1,948 @@
+r"""Adversarial examples, virtual ones, tangent distance and tangent prop in NumPy.
+
+Each method asks a model for stability along some direction: the worst one for the
+label (adversarial training), the worst one for the model's own answer (virtual
+adversarial training), known ones (tangents of a picture that turns), or all at once
+(double backprop).
+
+Attacks work on any function that gives a gradient with respect to the input. Losses
+that are trained on take two sorts of functions of a `Tensor` (N, ...): `losses`, which
+gives a loss (N,) for each example, and `scores`, which gives logits (N, C). Both may
+use parameters, and the result is differentiated with respect to them.
+"""
+
+import numpy as np
+
+from dlbook_lib.common.checks import (
+    as_float,
+    as_share,
+    check_between,
+    check_finite,
+    check_in,
+    check_number,
+    check_positive,
+    check_reduction,
+    check_rng,
+    check_same_shape,
+    require,
+)
+from dlbook_lib.feedforward.autodiff import operations
+from dlbook_lib.feedforward.autodiff.engine import Tensor, grad, no_grad, raw, register
+from dlbook_lib.feedforward.output_units.scratch import log_softmax, softmax
+from dlbook_lib.regularization.augmentation_and_noise.scratch import gaussian_blur
+
+NORMS = ("linf", "l2")
+"""How long a perturbation is: its largest entry, or its Euclidean length."""
+
+
+# ---- attacks -----------------------------------------------------------------------
+
+
+def lengths(input):
+    r"""Euclidean length of each example: (N, ...) to (N, 1, ...).
+
+    Divided by the largest entry first, so that squares neither overflow nor vanish.
+
+    >>> lengths([[3.0, -4.0], [0.0, 0.0]]).tolist()
+    [[5.0], [0.0]]
+    """
+    input = as_float(input, "input", empty=True)
+    require(input.ndim, "input has no dimensions; pass a batch of examples (N, ...)")
+    check_finite(input, "input")
+    axes = tuple(range(1, input.ndim))
+    top = abs(input).max(axis=axes, keepdims=True, initial=0)
+    scaled = input / np.where(top > 0, top, 1)
+    return top * np.sqrt((scaled * scaled).sum(axis=axes, keepdims=True))
+
+
+def steepest(gradient, norm="linf"):
+    r"""The step of length 1 along which a linear function grows most.
+
+    :math:`\operatorname{sign}(\mathbf g)` if no entry may exceed 1;
+    :math:`\mathbf g/\lVert\mathbf g\rVert` if the Euclidean length may not.
+
+    Parameters
+    ----------
+    gradient : array_like (N, ...)
+    norm : {"linf", "l2"}
+
+    Returns
+    -------
+    ndarray (N, ...)
+        0 where the gradient is.
+
+    >>> steepest([[3.0, -4.0]]), steepest([[3.0, -4.0]], "l2")
+    (array([[ 1., -1.]]), array([[ 0.6, -0.8]]))
+    """
+    gradient = as_float(gradient, "gradient", empty=True)
+    require(gradient.ndim, "gradient has no dimensions; pass (N, ...)")
+    check_finite(gradient, "gradient")
+    check_in(norm, "norm", NORMS)
+    if norm == "linf":
+        return np.sign(gradient)
+    size = lengths(gradient)
+    return gradient / np.where(size > 0, size, 1)
+
+
+def project_to_ball(step, eps, norm="linf"):
+    """The nearest perturbation that is not longer than `eps`, example by example.
+
+    Parameters
+    ----------
+    step : array_like (N, ...)
+    eps : float
+    norm : {"linf", "l2"}
+
+    Returns
+    -------
+    ndarray (N, ...)
+
+    >>> project_to_ball([[3.0, -4.0]], 1.0, "l2"), project_to_ball([[3.0, -0.5]], 1.0)
+    (array([[ 0.6, -0.8]]), array([[ 1. , -0.5]]))
+    """
+    step = as_float(step, "step", empty=True)
+    require(step.ndim, "step has no dimensions; pass (N, ...)")
+    check_finite(step, "step")
+    check_positive(eps, "eps", zero=True)
+    check_in(norm, "norm", NORMS)
+    if norm == "linf":
+        return np.clip(step, -eps, eps)
+    return steepest(step, "l2") * np.minimum(lengths(step), eps)
+
+
+def draw_in_ball(shape, eps, norm="linf", *, rng, dtype=float):
+    r"""Perturbations drawn evenly from the ball, one for each example.
+
+    In n dimensions most of a Euclidean ball lies near its surface: the radius is
+    :math:`\epsilon u^{1/n}` with u uniform in [0, 1).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (N, ...).
+    eps : float
+    norm : {"linf", "l2"}
+    rng : numpy.random.Generator
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray of the given shape
+
+    >>> from dlbook_lib.common.rng import numpy_generator
+    >>> step = draw_in_ball((1000, 2), 0.5, "l2", rng=numpy_generator(0))
+    >>> size = lengths(step)
+    >>> size.max().round(3), (size < 0.25).mean().round(2)
+    (np.float64(0.5), np.float64(0.25))
+    """
+    check_positive(eps, "eps", zero=True)
+    check_in(norm, "norm", NORMS)
+    check_rng(rng)
+    is_shape = isinstance(shape, tuple) and len(shape) > 0
+    require(is_shape, f"shape must be a tuple (N, ...), not {shape!r}")
+    if norm == "linf":
+        return rng.uniform(-eps, eps, shape).astype(dtype)
+    way = steepest(rng.normal(size=shape), "l2")
+    share = rng.random((shape[0], *(1 for _ in shape[1:])))
+    return (eps * share ** (1 / max(1, np.prod(shape[1:]))) * way).astype(dtype)
+
+
+def total_loss(losses, input):
+    """The sum of the losses of all examples, each from its own example alone.
+
+    Parameters
+    ----------
+    losses : callable
+        From a `Tensor` (N, ...) to a `Tensor` (N,). No loss may depend on other
+        examples, as it does with batch normalization in training.
+    input : Tensor (N, ...)
+
+    Returns
+    -------
+    Tensor
+        A number.
+
+    >>> total_loss(lambda x: (x * x).sum(1), Tensor([[1.0, 3.0], [1.0, 0.0]])).item()
+    11.0
+    """
+    require(callable(losses), f"losses must be a function, not {losses!r}", TypeError)
+    x = input if isinstance(input, Tensor) else Tensor(as_float(input, "input"))
+    each = losses(x)
+    kind = type(each).__name__
+    require(isinstance(each, Tensor), f"losses returns a {kind}, no Tensor", TypeError)
+    require(
+        each.shape == x.shape[:1] != (),
+        f"losses returns {each.shape} for an input {x.shape}, not one loss for each "
+        "example; try reduction='none'",
+    )
+    return each.sum()
+
+
+def input_gradient(losses, input):
+    """The gradient of each example's own loss with respect to that example.
+
+    Parameters
+    ----------
+    losses : callable
+        As for `total_loss`.
+    input : array_like (N, ...)
+
+    Returns
+    -------
+    ndarray (N, ...)
+        Gradients of parameters are left alone.
+
+    >>> input_gradient(lambda x: (x * x).sum(1), [[1.0, 3.0]])
+    array([[2., 6.]])
+    """
+    x = Tensor(as_float(input, "input", empty=True), requires_grad=True)
+    (slope,) = grad(total_loss(losses, x), x)
+    return slope.data
+
+
+def uphill(gradient, input, norm="linf", targeted=False):
+    """The step of length 1 that raises a loss most or, if targeted, lowers it.
+
+    Parameters
+    ----------
+    gradient : callable
+        From inputs (N, ...) to the gradient of the loss with respect to them, of the
+        same shape. Only its direction matters, so the loss may be a sum or a mean.
+    input : array_like (N, ...)
+    norm : {"linf", "l2"}
+    targeted : bool
+        Then the loss is that of the label which the model is to give.
+
+    Returns
+    -------
+    ndarray (N, ...)
+
+    >>> uphill(lambda x: 2 * x, [[3.0, -4.0]], "l2", targeted=True)
+    array([[-0.6,  0.8]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_in(targeted, "targeted", (False, True))
+    require(callable(gradient), f"gradient must be a function: {gradient!r}", TypeError)
+    slope = as_float(gradient(input), "the gradient", empty=True)
+    check_same_shape(input=input, gradient=slope)
+    return -steepest(slope, norm) if targeted else steepest(slope, norm)
+
+
+def input_range(input, clip=None):
+    """Between which numbers inputs (N, ...) lie: those of `clip`, or infinity.
+
+    >>> input_range([[0.5]], (0.0, 1.0)), input_range([[0.5]])
+    ((0.0, 1.0), (-inf, inf))
+    """
+    input = as_float(input, "input", empty=True)
+    if clip is None:
+        return -np.inf, np.inf
+    is_pair = isinstance(clip, (tuple, list)) and len(clip) == 2
+    require(is_pair, f"clip must be two numbers, such as (0.0, 1.0), not {clip!r}")
+    low, high = clip
+    check_number(low, "clip[0]")
+    check_number(high, "clip[1]", low)
+    check_between(input, "input", low, high)
+    return low, high
+
+
+def fgsm(gradient, input, eps, clip=None, targeted=False):
+    r"""Fast gradient sign, :math:`\mathbf x+\epsilon\operatorname{sign}\nabla J`.
+
+    A loss that is linear cannot be raised more by entries of at most :math:`\epsilon`.
+
+    Parameters
+    ----------
+    gradient : callable
+        As for `uphill`.
+    input : array_like (N, ...)
+    eps : float
+    clip : (float, float), optional
+        The range of inputs, such as that of pixels. The input must lie within.
+    targeted : bool
+        Go down instead: the loss is then that of a label that the model is to give.
+
+    Returns
+    -------
+    ndarray (N, ...)
+
+    Source: Goodfellow, Shlens and Szegedy (2015), section 4.
+
+    >>> fgsm(lambda x: 2 * x, [[1.0, -3.0, 0.0]], 0.5)
+    array([[ 1.5, -3.5,  0. ]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_positive(eps, "eps", zero=True)
+    step = eps * uphill(gradient, input, "linf", targeted)
+    return np.clip(input + step, *input_range(input, clip))
+
+
+def pgd(
+    gradient,
+    input,
+    eps,
+    lr,
+    steps,
+    norm="linf",
+    clip=None,
+    targeted=False,
+    *,
+    rng=None,
+):
+    r"""Projected gradient steps: the worst point of a ball around each example.
+
+    .. math:: \mathbf x_{t+1}=\Pi_{\lVert\mathbf x'-\mathbf x\rVert\le\epsilon}
+        \big(\mathbf x_t+\eta\,\mathbf d(\nabla_{\mathbf x}J(\mathbf x_t))\big)
+
+    Parameters
+    ----------
+    gradient : callable
+        As for `uphill`.
+    input : array_like (N, ...)
+    eps : float
+        Radius of the ball.
+    lr : float
+        :math:`\eta`, the length of a step in the norm of the ball.
+    steps : int
+    norm : {"linf", "l2"}
+    clip : (float, float), optional
+    targeted : bool
+    rng : numpy.random.Generator, optional
+        Start from a random point of the ball; without it, from the example itself.
+
+    Returns
+    -------
+    ndarray (N, ...)
+
+    Source: Madry et al. (2018), section 2.1. One step with :math:`\eta=\epsilon` from
+    the example itself is `fgsm`.
+
+    >>> pgd(lambda x: x, [[1.0, -3.0]], eps=0.5, lr=0.2, steps=5)
+    array([[ 1.5, -3.5]])
+    """
+    input = as_float(input, "input", empty=True)
+    check_positive(lr, "lr")
+    check_positive(steps, "steps", integer=True)
+    low, high = input_range(input, clip)
+    x = input
+    if rng is not None:
+        x = x + draw_in_ball(x.shape, eps, norm, rng=rng, dtype=x.dtype)
+        x = np.clip(x, low, high)
+    for _ in range(steps):
+        x = x + lr * uphill(gradient, x, norm, targeted)
+        x = np.clip(input + project_to_ball(x - input, eps, norm), low, high)
+    return x
+
+
+def adversarial_loss(losses, input, attack, alpha=0.5):
+    r"""What adversarial training lowers: :math:`\alpha J(x)+(1-\alpha)J(x')`.
+
+    Parameters
+    ----------
+    losses : callable
+        From a `Tensor` (N, ...) to a `Tensor` (N,).
+    input : array_like (N, ...)
+    attack : callable
+        ``attack(gradient, input)`` gives :math:`x'` (N, ...), as `fgsm` and `pgd` do.
+        It is data: nothing is differentiated through it.
+    alpha : float
+        0 trains on adversarial examples alone.
+
+    Returns
+    -------
+    Tensor
+        A number, the mean over the examples.
+
+    Source: Goodfellow, Shlens and Szegedy (2015), section 6; Madry et al. (2018) take
+    alpha = 0.
+
+    >>> def losses(x):
+    ...     return (x * x).sum(1)
+    >>> adversarial_loss(losses, [[2.0]], lambda g, x: fgsm(g, x, 1.0)).item()
+    6.5
+    """
+    input = as_float(input, "input")
+    check_number(alpha, "alpha", 0, 1)
+    require(callable(attack), f"attack must be a function, not {attack!r}", TypeError)
+    worse = as_float(attack(lambda x: input_gradient(losses, x), input), "the attack")
+    check_same_shape(input=input, attacked=worse)
+    clean, attacked = (
+        total_loss(losses, Tensor(input)),
+        total_loss(losses, Tensor(worse)),
+    )
+    return (clean * alpha + attacked * (1 - alpha)) / len(input)
+
+
+# ---- virtual adversarial training --------------------------------------------------
+
+
+def kl_divergence(input, target, reduction="mean"):
+    r"""How far the answers of scores `input` are from those of scores `target`.
+
+    .. math:: \mathrm{KL}(p\Vert q)=\sum_cp_c(\log p_c-\log q_c),\quad
+        p=\operatorname{softmax}(\mathrm{target}),\ q=\operatorname{softmax}(
+        \mathrm{input})
+
+    Parameters
+    ----------
+    input, target : array_like (..., C)
+        The target is data.
+    reduction : {"mean", "sum", "none"}
+        Over all examples. Where conventions differ: `torch.nn.functional.kl_div` takes
+        logarithms of probabilities, and calls this mean "batchmean".
+
+    Returns
+    -------
+    float, or ndarray (...) with ``reduction="none"``
+        In nats.
+
+    >>> kl_divergence([[0.0, 0.0]], [[0.0, 800.0]]).round(12) == np.log(2).round(12)
+    np.True_
+    """
+    input = as_float(input, "input", empty=True)
+    target = as_float(target, "target", empty=True)
+    check_same_shape(input=input, target=target)
+    log_p = log_softmax(target, -1)
+    loss = (np.exp(log_p) * (log_p - log_softmax(input, -1))).sum(axis=-1)
+    check_reduction(reduction, loss)
+    return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](loss)
+
+
+def kl_divergence_backward(dy, input, target, reduction="mean"):
+    """Gradient of `kl_divergence` for `input` (..., C): `dy` times q − p.
+
+    >>> kl_divergence_backward(1.0, [[0.0, 0.0]], [[0.0, 800.0]])
+    array([[ 0.5, -0.5]])
+    """
+    input = as_float(input, "input", empty=True)
+    target = as_float(target, "target", empty=True)
+    check_same_shape(input=input, target=target)
+    away = softmax(input, -1) - softmax(target, -1)
+    share = as_share(dy, away.sum(axis=-1), reduction)
+    return np.asarray(share, away.dtype)[..., None] * away
+
+
+def _kl_of_tensors(input, target, reduction="mean"):
+    """The same of a `Tensor`, for second derivatives."""
+    log_p = log_softmax(raw(target), -1)
+    loss = (np.exp(log_p) * (log_p - operations.log_softmax(input, -1))).sum(-1)
+    return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[reduction]()
+
+
+kl_of_scores = register(kl_divergence, kl_divergence_backward, _kl_of_tensors)
+"""`kl_divergence` of a `Tensor`."""
+
+
+def answers(scores, input):
+    """What a model says, as data: the scores (N, C) of examples (N, ...).
+
+    >>> answers(lambda x: 2 * x, [[1.0, 3.0]])
+    array([[2., 6.]])
+    """
+    input = as_float(input, "input")
+    require(callable(scores), f"scores must be a function, not {scores!r}", TypeError)
+    with no_grad():
+        return as_float(raw(scores(Tensor(input))), "the scores", ndim=2)
+
+
+def virtual_perturbation(scores, input, start, eps, xi=1e-3, steps=1):
+    r"""The perturbation of length `eps` that changes the model's own answer most.
+
+    Near an example the divergence is :math:`\frac12\mathbf r^{\mathsf T}H\mathbf r`,
+    as value and gradient are 0 at :math:`\mathbf r=0`. Power iteration finds the
+    direction with the largest curvature; a difference of two gradients, one of them 0,
+    stands for the product with H:
+
+    .. math:: \mathbf d\leftarrow\overline{\nabla_{\mathbf r}\mathrm{KL}(p(\cdot\mid
+        \mathbf x)\Vert p(\cdot\mid\mathbf x+\mathbf r))}\Big|_{\mathbf r=\xi\mathbf d}
+
+    Parameters
+    ----------
+    scores : callable
+        From a `Tensor` (N, ...) to logits, a `Tensor` (N, C).
+    input, start : array_like (N, ...)
+        The examples, and directions to begin with.
+    eps : float
+    xi : float
+        :math:`\xi`; the paper's 1e-6 drowns in rounding with float32.
+    steps : int
+
+    Returns
+    -------
+    ndarray (N, ...)
+        0 where the answer does not change at all.
+
+    Source: Miyato et al. (2016); Miyato et al. (2019), algorithm 1.
+
+    >>> weight = np.array([[3.0, 0.0], [0.0, 0.1]])
+    >>> r = virtual_perturbation(
+    ...     lambda x: x @ weight, [[0.0, 0.0]], [[1.0, 1.0]], 0.5, steps=5
+    ... )
+    >>> (r / r[0, 0]).round(4)
+    array([[ 1.    , -0.0333]])
+    """
+    input, start = as_float(input, "input"), as_float(start, "start")
+    check_same_shape(input=input, start=start)
+    check_positive(eps, "eps", zero=True)
+    check_positive(xi, "xi")
+    check_positive(steps, "steps", integer=True)
+    before, way = answers(scores, input), steepest(start, "l2")
+    for _ in range(steps):
+        slope = input_gradient(
+            lambda x: kl_of_scores(scores(x), before, "none"), input + xi * way
+        )
+        way = steepest(slope, "l2")
+    return eps * way
+
+
+def vat_loss(scores, input, eps, xi=1e-3, steps=1, *, rng):
+    r"""Virtual adversarial loss: how much the worst small step changes the answer.
+
+    .. math:: \frac1N\sum_n\max_{\lVert\mathbf r\rVert\le\epsilon}
+        \mathrm{KL}\big(p(\cdot\mid\mathbf x_n)\Vert p(\cdot\mid\mathbf x_n+\mathbf r)
+        \big)
+
+    It needs no labels, so that unlabelled examples count as well. The answer at
+    :math:`\mathbf x_n` and the step are data; only the answer at the end of the step
+    is differentiated.
+
+    Parameters
+    ----------
+    scores : callable
+        From a `Tensor` (N, ...) to logits, a `Tensor` (N, C).
+    input : array_like (N, ...)
+    eps, xi, steps
+        As for `virtual_perturbation`.
+    rng : numpy.random.Generator
+        For the direction to begin with.
+
+    Returns
+    -------
+    Tensor
+        A number, in nats.
+
+    Source: Miyato et al. (2016); Goodfellow, Bengio and Courville (2016), section
+    7.13.
+
+    >>> from dlbook_lib.common.rng import numpy_generator
+    >>> vat_loss(lambda x: x * 0.0, np.ones((4, 2)), 0.1, rng=numpy_generator(0)).item()
+    0.0
+    """
+    input = as_float(input, "input")
+    check_rng(rng)
+    start = rng.normal(size=input.shape).astype(input.dtype)
+    step = virtual_perturbation(scores, input, start, eps, xi, steps)
+    return kl_of_scores(scores(Tensor(input + step)), answers(scores, input))
+
+
+# ---- tangents ----------------------------------------------------------------------
+
+
+def image_slopes(images, sigma=0.0):
+    """How images change per pixel to the right and down; 0 lies beyond the border.
+
+    Parameters
+    ----------
+    images : array_like (..., H, W)
+    sigma : float
+        Width, in pixels, of a Gaussian that smooths them first; 0 does nothing.
+
+    Returns
+    -------
+    right, down : ndarray (..., H, W)
+        Half the difference of the two neighbours.
+
+    >>> image_slopes([[0.0, 1.0, 4.0]])
+    (array([[ 0.5,  2. , -0.5]]), array([[0., 0., 0.]]))
+    """
+    images = as_float(images, "images", empty=True)
+    require(images.ndim > 1, f"images {images.shape} are none; pass (..., H, W)")
+    check_positive(sigma, "sigma", zero=True)
+    if sigma:
+        images = gaussian_blur(images, sigma)
+    x = np.pad(images, [(0, 0)] * (images.ndim - 2) + [(1, 1), (1, 1)])
+    right = x[..., 1:-1, 2:] - x[..., 1:-1, :-2]
+    down = x[..., 2:, 1:-1] - x[..., :-2, 1:-1]
+    return right / 2, down / 2
+
+
+MOTIONS = {
+    "right": lambda u, v: (1 + 0 * u, 0 * v),
+    "down": lambda u, v: (0 * u, 1 + 0 * v),
+    "rotation": lambda u, v: (v, -u),
+    "scale": lambda u, v: (u, v),
+    "stretch": lambda u, v: (u, -v),
+    "shear": lambda u, v: (v, u),
+}
+"""Which way, to the right and down, each point moves that lies (u, v) off the centre.
+
+Counter-clockwise as seen for the rotation, per radian; `stretch` widens and flattens,
+`shear` does the same along the diagonals.
+"""
+
+
+def tangent_vectors(images, kinds=(*MOTIONS, "thickness"), sigma=0.9):
+    r"""How each picture changes at first if it is moved, turned, widened or thickened.
+
+    A picture whose points move by :math:`(a,b)` changes by
+    :math:`-a\,\partial_uI-b\,\partial_vI`; a thicker one by
+    :math:`(\partial_uI)^2+(\partial_vI)^2`.
+
+    Parameters
+    ----------
+    images : array_like (N, H, W)
+    kinds : sequence of str
+        K keys of `MOTIONS`, or "thickness".
+    sigma : float
+        As in `image_slopes`: pictures of pixels have derivatives only if smoothed.
+
+    Returns
+    -------
+    ndarray (N, K, H, W)
+        Per pixel for "right" and "down", per radian for "rotation", else per unit.
+
+    Source: Simard, LeCun, Denker and Victorri (1998).
+
+    >>> row = [[[0.0, 1.0, 4.0, 9.0, 16.0]]]
+    >>> tangent_vectors(row, ("right", "scale"), sigma=0.0)[0, :, 0, 1:4]
+    array([[-2., -4., -6.],
+           [ 2., -0., -6.]])
+    """
+    images = as_float(images, "images", ndim=3, empty=True)
+    is_list = isinstance(kinds, (tuple, list)) and len(kinds) > 0
+    require(is_list, f"kinds must be a list of names, not {kinds!r}; try ('right',)")
+    for kind in kinds:
+        check_in(kind, "kinds", (*MOTIONS, "thickness"))
+    slope_u, slope_v = image_slopes(images, sigma)
+    height, width = images.shape[1:]
+    v, u = np.mgrid[:height, :width].astype(images.dtype)
+    u, v = u - (width - 1) / 2, v - (height - 1) / 2
+    found = np.empty((len(images), len(kinds), height, width), images.dtype)
+    for k, kind in enumerate(kinds):
+        if kind == "thickness":
+            found[:, k] = slope_u**2 + slope_v**2
+        else:
+            right, down = MOTIONS[kind](u, v)
+            found[:, k] = -right * slope_u - down * slope_v
+    return found
+
+
+def tangent_distance(input, other, tangents=None, other_tangents=None, ridge=0.0):
+    r"""Distance of two planes, each through an example and along its tangents.
+
+    .. math:: \min_{\mathbf a,\mathbf b}\lVert\mathbf x+T_x\mathbf a-\mathbf y
+        -T_y\mathbf b\rVert
+
+    Parameters
+    ----------
+    input, other : array_like (...)
+        Pictures are to be smoothed by as much as their tangents were: only then is a
+        small move a step along a tangent.
+    tangents : array_like (K, ...), optional
+        Of `input`; with those of one example only, the distance is one-sided.
+    other_tangents : array_like (L, ...), optional
+    ridge : float
+        With it, the squared distance plus ``ridge`` times
+        :math:`\lVert\mathbf a\rVert^2+\lVert\mathbf b\rVert^2` is least: points
+        do not run off along planes that are nearly parallel.
+
+    Returns
+    -------
+    float
+        Of the points found. Tangents that depend on each other do no harm: least
+        squares then takes the shortest of many solutions.
+
+    Source: Simard, LeCun and Denker (1993); Goodfellow, Bengio and Courville (2016),
+    section 7.14.
+
+    >>> x, y, along = [0.0, 2.0], [3.0, 0.0], [[1.0, 0.0]]
+    >>> round(tangent_distance(x, y), 4), round(tangent_distance(x, y, along), 4)
+    (3.6056, 2.0)
+    """
+    input, other = as_float(input, "input"), as_float(other, "other")
+    check_same_shape(input=input, other=other)
+    check_number(ridge, "ridge", 0)
+    ways = np.zeros((0, input.size), np.result_type(input, other))
+    for given, sign, name in (
+        (tangents, 1, "tangents"),
+        (other_tangents, -1, "other_tangents"),
+    ):
+        if given is not None:
+            given = as_float(given, name, ndim=input.ndim + 1)
+            check_same_shape(input=input, **{f"{name}[0]": given[0]})
+            ways = np.concatenate([ways, sign * given.reshape(len(given), -1)])
+    gap, spring = (input - other).reshape(-1), ridge**0.5 * np.eye(len(ways))
+    wide = np.concatenate([ways.T, spring.astype(ways.dtype)])
+    goal = np.concatenate([gap, np.zeros(len(ways), gap.dtype)])
+    steps = np.linalg.lstsq(wide, -goal)[0]
+    return float(np.linalg.norm(gap + steps @ ways))
+
+
+def flat_planes(input, tangents=None):
+    """Examples (N, ...) as (N, n) and their tangents (N, K, ...) as (N, K, n).
+
+    >>> [a.shape for a in flat_planes(np.ones((5, 2, 2)))]
+    [(5, 4), (5, 0, 4)]
+    """
+    input = as_float(input, "input", empty=True)
+    require(input.ndim > 1, f"input {input.shape} is no batch; pass (N, ...)")
+    flat = input.reshape(len(input), int(np.prod(input.shape[1:])))
+    if tangents is None:
+        return flat, np.zeros((len(flat), 0, flat.shape[1]), flat.dtype)
+    tangents = as_float(tangents, "tangents", ndim=input.ndim + 1, empty=True)
+    wanted = len(input), *input.shape[1:]
+    require(
+        (len(tangents), *tangents.shape[2:]) == wanted,
+        f"tangents have shape {tangents.shape} but the examples {input.shape}; pass "
+        "(N, K, ...), K tangents for each",
+    )
+    return flat, tangents.reshape(*tangents.shape[:2], flat.shape[1])
+
+
+def tangent_distances_by_gram(
+    input, other, tangents=None, other_tangents=None, ridge=1e-6
+):
+    r"""`tangent_distance` of all pairs, from inner products alone.
+
+    The K + L normal equations of a pair need only inner products of tangents and
+    differences. Those within an example are taken once, not for each pair.
+
+    Parameters
+    ----------
+    input : array_like (M, ...)
+    other : array_like (N, ...)
+    tangents : array_like (M, K, ...), optional
+    other_tangents : array_like (N, L, ...), optional
+    ridge : float
+        Above 0: it keeps the equations solvable if tangents depend on each other.
+
+    Returns
+    -------
+    ndarray (M, N)
+        Exact to half of the digits only where the distance is nearly 0.
+
+    >>> along = [[[1.0, 0.0]]]
+    >>> tangent_distances_by_gram([[0.0, 2.0]], [[3.0, 0.0]], along).round(4)
+    array([[2.]])
+    """
+    x, tx = flat_planes(input, tangents)
+    y, ty = flat_planes(other, other_tangents)
+    require(
+        np.shape(input)[1:] == np.shape(other)[1:],
+        f"input has examples {np.shape(input)[1:]} but other {np.shape(other)[1:]}",
+    )
+    check_positive(ridge, "ridge")
+    within, other_within = tx @ tx.mT, ty @ ty.mT
+    distance = np.empty((len(x), len(y)), np.result_type(x, y))
+    for i in range(len(x)):
+        for j in range(0, len(y), 4096):  # so that no array is large
+            some = slice(j, j + 4096)
+            pairs = x[i], tx[i], within[i], y[some], ty[some], other_within[some]
+            distance[i, some] = _from_one_plane(*pairs, ridge)
+    return distance
+
+
+def _from_one_plane(x, tx, within, y, ty, other_within, ridge):
+    """Distances (N,) of `x` (n,) from `y` (N, n): inner products, then equations."""
+    gap, k, kl = x - y, len(tx), len(tx) + ty.shape[1]
+    gram = np.empty((len(gap), kl, kl), gap.dtype)
+    gram[:, :k, :k], gram[:, k:, k:] = within, other_within
+    gram[:, k:, :k] = -(ty @ tx.T)
+    gram[:, :k, k:] = gram[:, k:, :k].mT
+    sides = gap @ tx.T, -(ty @ gap[..., None])[..., 0]
+    h = np.concatenate(sides, axis=1)[..., None]  # (N, K + L, 1)
+    steps = -np.linalg.solve(gram + ridge * np.eye(kl, dtype=gap.dtype), h)
+    change = (steps * (gram @ steps + 2 * h)).sum(axis=(1, 2))
+    return np.sqrt(np.maximum((gap * gap).sum(axis=1) + change, 0))
+
+
+def directional_derivative(f, input, v):
+    r"""How outputs change along a direction, :math:`J\mathbf v`, example by example.
+
+    A backward pass gives :math:`J^{\mathsf T}\mathbf u`, which is linear in
+    :math:`\mathbf u`. The derivative of its product with :math:`\mathbf v`, with
+    respect to :math:`\mathbf u`, is :math:`J\mathbf v`: two passes, however many
+    outputs and inputs there are.
+
+    Parameters
+    ----------
+    f : callable
+        From a `Tensor` (N, ...) to a `Tensor` (N, ...).
+    input, v : array_like (N, ...)
+
+    Returns
+    -------
+    Tensor (N, ...)
+        Of the shape of the outputs, to be differentiated with respect to parameters.
+
+    Raises
+    ------
+    RuntimeError
+        If `f` does not depend on its input, or has an operation that cannot be
+        differentiated twice.
+
+    >>> directional_derivative(lambda x: x * x, [[1.0, 3.0]], [[1.0, 10.0]]).tolist()
+    [[2.0, 60.0]]
+    """
+    input, v = as_float(input, "input"), as_float(v, "v")
+    check_same_shape(input=input, v=v)
+    require(callable(f), f"f must be a function, not {f!r}", TypeError)
+    x = Tensor(input, requires_grad=True)
+    y = f(x)
+    kind = type(y).__name__
+    require(isinstance(y, Tensor), f"f returns a {kind}, not a Tensor", TypeError)
+    u = Tensor(np.zeros_like(y.data), requires_grad=True)
+    (pulled,) = grad(y, x, u, create_graph=True)
+    (pushed,) = grad(pulled, u, v.astype(x.dtype), create_graph=True)
+    return pushed
+
+
+def tangent_prop_penalty(f, input, tangents):
+    r"""How much the outputs change along known tangents,
+    :math:`\sum_i\lVert J\mathbf v^{(i)}\rVert^2`.
+
+    Parameters
+    ----------
+    f : callable
+        From a `Tensor` (N, ...) to a `Tensor` (N, ...).
+    input : array_like (N, ...)
+    tangents : array_like (N, K, ...)
+        K for each example, as `tangent_vectors` gives them.
+
+    Returns
+    -------
+    Tensor
+        A number, the mean over the examples. Its gradient is a second derivative of
+        `f`, which rectifiers do not have.
+
+    Source: Simard, Victorri, LeCun and Denker (1992); Goodfellow, Bengio and Courville
+    (2016), equation 7.67.
+
+    >>> def f(x):
+    ...     return (x * x).sum(1)
+    >>> tangent_prop_penalty(f, [[1.0, 3.0]], [[[0.0, 1.0], [3.0, -1.0]]]).item()
+    36.0
+    """
+    input = as_float(input, "input")
+    require(input.ndim, "input has no dimensions; pass a batch of examples (N, ...)")
+    tangents = as_float(tangents, "tangents", ndim=input.ndim + 1)
+    require(
+        (len(tangents), *tangents.shape[2:]) == input.shape,
+        f"tangents have shape {tangents.shape} but input {input.shape}; pass "
+        "(N, K, ...), K tangents for each example",
+    )
+    again = np.repeat(input, tangents.shape[1], axis=0)  # (N K, ...)
+    change = directional_derivative(f, again, tangents.reshape(again.shape))
+    return (change * change).sum() / len(input)
+
+
+def double_backprop_penalty(losses, input):
+    r"""How steep the loss is in the input, :math:`\lVert\nabla_{\mathbf x}J\rVert^2`.
+
+    For small steps this is adversarial training in the Euclidean norm: the worst step
+    of length :math:`\epsilon` raises J by :math:`\epsilon\lVert\nabla_{\mathbf x}J
+    \rVert`.
+
+    Parameters
+    ----------
+    losses : callable
+        From a `Tensor` (N, ...) to a `Tensor` (N,).
+    input : array_like (N, ...)
+
+    Returns
+    -------
+    Tensor
+        A number, the mean over the examples.
+
+    Source: Drucker and LeCun (1992).
+
+    >>> double_backprop_penalty(lambda x: (x * x).sum(1), [[1.0, 3.0]]).item()
+    40.0
+    """
+    input = as_float(input, "input")
+    require(input.ndim, "input has no dimensions; pass a batch of examples (N, ...)")
+    x = Tensor(input, requires_grad=True)
+    (slope,) = grad(total_loss(losses, x), x, create_graph=True)
+    return (slope * slope).sum() / len(input)
+
+
+# ---- tangents that are learned -----------------------------------------------------
+
+
+def local_directions(points):
+    r"""Along which directions points spread around their mean, and how much.
+
+    Parameters
+    ----------
+    points : array_like (M, n)
+        Neighbours of each other.
+
+    Returns
+    -------
+    directions : ndarray (min(M, n), n)
+        Orthonormal, the most important one first; each may have either sign.
+    share : ndarray (min(M, n),)
+        Of the variance, so that they add up to 1. Near a manifold of d dimensions all
+        but d are nearly 0.
+
+    >>> directions, share = local_directions([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    >>> share.round(12)
+    array([1., 0.])
+    """
+    points = as_float(points, "points", ndim=2)
+    _, spread, directions = np.linalg.svd(
+        points - points.mean(axis=0), full_matrices=False
+    )
+    total = (spread * spread).sum()
+    require(total > 0, f"all {len(points)} points are the same; pass different ones")
+    return directions, spread * spread / total
+
+
+def manifold_tangents(encode, input, k):
+    r"""The k directions in which a code changes fastest, for each example.
+
+    They are the top right singular vectors of :math:`\partial\mathbf h/\partial\mathbf
+    x`. An encoder that has learned where the data lie answers to steps along them, and
+    to no others.
+
+    Parameters
+    ----------
+    encode : callable
+        From a `Tensor` (N, ...) to codes, a `Tensor` (N, H).
+    input : array_like (N, ...)
+    k : int
+        At most H, and at most the size of an example.
+
+    Returns
+    -------
+    tangents : ndarray (N, k, ...)
+        Orthonormal, for `tangent_prop_penalty`; each may have either sign.
+    values : ndarray (N, k)
+        The singular values.
+
+    Source: Rifai et al. (2011); Goodfellow, Bengio and Courville (2016), section
+    7.14.
+
+    >>> weight = np.array([[2.0, 0.0], [0.0, 0.1]])
+    >>> tangents, values = manifold_tangents(lambda x: x @ weight, [[1.0, 1.0]], 1)
+    >>> abs(tangents), values
+    (array([[[1., 0.]]]), array([[2.]]))
+    """
+    input = as_float(input, "input")
+    require(input.ndim > 1, f"input {input.shape} is no batch; pass (N, ...)")
+    check_positive(k, "k", integer=True)
+    require(callable(encode), f"encode must be a function, not {encode!r}", TypeError)
+    x = Tensor(input, requires_grad=True)
+    code = encode(x)
+    kind = type(code).__name__
+    require(isinstance(code, Tensor), f"encode returns a {kind}, no Tensor", TypeError)
+    require(code.ndim == 2, f"encode returns {code.shape}; it should be (N, H)")
+    most = min(code.shape[1], input[0].size)
+    require(k <= most, f"k is {k} but there are only {most} directions")
+    rows = [
+        grad(code[:, j].sum(), x, retain_graph=True)[0].data
+        for j in range(code.shape[1])
+    ]
+    jacobian = np.stack(rows, axis=1).reshape(*code.shape, input[0].size)
+    _, values, directions = np.linalg.svd(jacobian, full_matrices=False)
+    return directions[:, :k].reshape(len(input), k, *input.shape[1:]), values[:, :k]

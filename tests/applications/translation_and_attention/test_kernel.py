@@ -1,0 +1,166 @@
+"""The kernel with scores as keys × queries: equal to the readable one, and small."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlbook_lib.applications.translation_and_attention import tiled
+from dlbook_lib.applications.translation_and_attention.scratch import (
+    scaled_dot_product_attention,
+    scaled_dot_product_attention_backward,
+)
+from dlbook_lib.applications.translation_and_attention.tiled import (
+    attention_keys_by_queries,
+    tiles,
+)
+from dlbook_lib.common.rng import numpy_generator
+from dlbook_lib.feedforward.autodiff.engine import fused, tensor
+
+
+@pytest.fixture(autouse=True)
+def no_warning():
+    with np.errstate(all="raise", under="ignore"):
+        yield
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_it_is_the_readable_attention_and_torchs(data):
+    draw = data.draw
+    rng = numpy_generator(draw(st.integers(0, 999)))
+    dtype = draw(st.sampled_from(["f8", "f4"]))
+    batch = draw(st.lists(st.integers(0, 3), max_size=2))
+    length, source, e, ev = draw(st.tuples(*[st.integers(1, 6)] * 4))
+    if draw(st.integers(0, 9)) == 0:
+        source = 0
+    size = draw(st.sampled_from([0.0, 1.0, 40.0 if dtype == "f8" else 4.0]))
+    shapes = (length, e), (source, e), (source, ev)
+    x = [(rng.normal(size=(*batch, *s)) * size).astype(dtype) for s in shapes]
+    if draw(st.booleans()):
+        x = [np.asfortranarray(each) for each in x]
+    causal, scale = draw(st.booleans()), draw(st.sampled_from([None, 0.0, -2.0]))
+    keep, budget = draw(st.booleans()), draw(st.sampled_from([1, 7, 20, 2**17]))
+    was = tiled.tiles.__defaults__
+    tiled.tiles.__defaults__ = (budget,)  # many tiles, though all is small
+    try:
+        y, pull = attention_keys_by_queries(*x, causal, scale, keep)
+    finally:
+        tiled.tiles.__defaults__ = was
+    expected = scaled_dot_product_attention(*x, is_causal=causal, scale=scale)
+    close = (
+        {"rtol": 0, "atol": 1e-10} if dtype == "f8" else {"rtol": 1e-4, "atol": 1e-4}
+    )
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, expected, **close)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    wanted = scaled_dot_product_attention_backward(
+        dy, *x, is_causal=causal, scale=scale
+    )[:3]
+    found, again = pull(dy), pull(dy)  # it changes nothing that it needs
+    ts = [torch.tensor(each, requires_grad=True) for each in x]
+    theirs = torch.nn.functional.scaled_dot_product_attention(
+        *ts, is_causal=causal, scale=scale
+    )
+    np.testing.assert_allclose(y, theirs.detach(), **close)
+    of_torch = torch.autograd.grad(theirs, ts, torch.tensor(dy))
+    for g, same, w, t in zip(found, again, wanted, of_torch, strict=True):
+        assert g.dtype == dtype
+        np.testing.assert_array_equal(g, same)
+        top = max(1, abs(w).max(initial=0))
+        np.testing.assert_allclose(g, w, rtol=close["rtol"], atol=close["atol"] * top)
+        np.testing.assert_allclose(g, t, rtol=close["rtol"], atol=close["atol"] * top)
+
+
+@settings(max_examples=50)
+@given(*[st.integers(0, 12)] * 3, st.integers(1, 60))
+def test_tiles_cover_everything_once_and_fit(groups, length, source, budget):
+    count = np.zeros((groups, length), int)
+    for i, j in tiles(groups, length, source, budget):
+        count[i, j] += 1
+        g, t = count[i, j].shape
+        assert g * t * source <= budget or g * t == 1
+        assert i.stop <= groups
+        assert j.stop <= length
+    assert (count == 1).all()
+    plan = tiles(groups, length, source, budget)
+    for causal in (True, False):
+        for keep in (True, False):
+            rooms = tiled.rooms_for(plan, source, causal, keep)
+            for (i, j), room in zip(plan, rooms, strict=True):
+                seen = min(source, j.stop) if causal else source
+                assert room.shape == (i.stop - i.start, seen, j.stop - j.start)
+            for n, room in enumerate(rooms):
+                room[...] = n
+            whole = {n for n, r in enumerate(rooms) if (r == n).all()}
+            if keep:  # nobody has written into another's
+                assert len(whole) == len(rooms)
+            assert len({id(r.base) for r in rooms}) <= 1
+
+
+@settings(max_examples=25)
+@given(*[st.integers(1, 4)] * 4, st.booleans(), st.booleans())
+def test_exponentials_and_columns(g, n, source, first, causal, bounded):
+    rng = numpy_generator(n)
+    q, k = rng.normal(size=(g, n, 3)), rng.normal(size=(g, source, 3))
+    got = tiled.exponentials(q, k, first, causal, bounded)
+    scores = np.einsum("gte,gse->gst", q, k)
+    if causal:
+        for t in range(n):
+            scores[:, first + t + 1 :, t] = -np.inf
+    if not bounded:
+        scores -= scores.max(1, keepdims=True)
+    np.testing.assert_allclose(got, np.exp(scores), atol=1e-13)
+    space = np.empty_like(got)
+    assert tiled.exponentials(q, k, first, causal, bounded, space) is space
+    wide = tiled.with_column(q, q[..., 0])
+    np.testing.assert_array_equal(wide[..., [3]], q[..., :1])
+    np.testing.assert_array_equal(wide[..., :3], q)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4])
+def test_scores_that_would_overflow(size):
+    """e^1e4 is infinite, so here the largest is subtracted."""
+    rng = numpy_generator(0)
+    x = [(rng.normal(size=(2, 5, 3)) * size**0.5).astype("f4") for _ in range(3)]
+    for keep in (True, False):
+        y, pull = attention_keys_by_queries(*x, True, 1.0, keep)
+        dy = np.ones_like(y)
+        expected = scaled_dot_product_attention(*x, is_causal=True, scale=1.0)
+        np.testing.assert_allclose(y, expected, rtol=1e-2, atol=size**0.5 * 1e-4)
+        assert all(np.isfinite(g).all() for g in pull(dy))
+
+
+def test_on_the_engine():
+    x = [
+        tensor(a, requires_grad=True) for a in numpy_generator(0).normal(size=(3, 4, 2))
+    ]
+    y = fused(attention_keys_by_queries)(*x, is_causal=True)
+    dy = numpy_generator(1).normal(size=y.shape)
+    y.backward(dy)
+    _, pull = attention_keys_by_queries(*(t.data for t in x), is_causal=True)
+    for t, g in zip(x, pull(dy), strict=True):
+        np.testing.assert_array_equal(t.grad.data, g)
+
+
+def peak(length, keep):
+    """Bytes that a forward and a backward pass hold at most, above their inputs."""
+    q, k, v, dy = np.ones((4, 2, length, 16), "f4")
+    tracemalloc.start()
+    _, pull = attention_keys_by_queries(q, k, v, keep=keep)
+    pull(dy)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
+
+
+def test_without_keeping_memory_grows_with_the_length_not_its_square():
+    small, large = peak(1024, False), peak(4096, False)
+    assert small < 5 * 2**20  # two tiles and some arrays of 2 · 1024 · 16 numbers
+    assert large < 5 * small
+    assert peak(1024, True) > 8 * 2**20  # the scores
+    assert peak(1024, None) > 8 * 2**20
+    assert peak(3000, None) < 5 * small  # they would take 72 MB
