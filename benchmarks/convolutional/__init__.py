@@ -33,7 +33,7 @@ ROWS = [
     ),
     Speed(
         "conv_winograd",
-        "Convolution 256 to 256, 3 × 3, 14 × 14, batch of 16, by Winograd's method",
+        "Convolution 256 to 256, 3 × 3, 28 × 28, batch of 8, by Winograd's method",
         "conv_winograd",
         goal=(1.3, 0.9),
         stretch=(1.1, 0.75),

@@ -18,7 +18,7 @@ def conv(batch=64, channels=32, filters=64, side=28):
     return peer_jax.step(peer_jax.value_and_pull(correlated), dy, *given)
 
 
-def conv_winograd(batch=16, channels=256, filters=256, side=14):
+def conv_winograd(batch=8, channels=256, filters=256, side=28):
     return conv(batch, channels, filters, side)
 
 

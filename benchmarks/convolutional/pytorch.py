@@ -26,7 +26,7 @@ def conv_batch_last(**size):
     return conv(**size, layout=torch.channels_last)
 
 
-def conv_winograd(batch=16, channels=256, filters=256, side=14):
+def conv_winograd(batch=8, channels=256, filters=256, side=28):
     return conv_batch_last(batch=batch, channels=channels, filters=filters, side=side)
 
 

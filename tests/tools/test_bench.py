@@ -1,5 +1,6 @@
 """The harness of the benchmarks on tiny sides; nothing here depends on a clock."""
 
+import importlib
 import sys
 import textwrap
 
@@ -7,8 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import feedforward, rows
-from benchmarks.feedforward import ours, pytorch
+from benchmarks import rows
 from benchmarks.harness import ROOT, Side, SideError, Times, agree, race, slope
 from benchmarks.worker import norms
 
@@ -160,10 +160,22 @@ def test_a_disturbed_sample_is_taken_again(monkeypatch):
 
 
 def test_ratios_are_taken_in_pairs():
-    times = Times({"a": [1.0, 2.0, 4.0, 1.0, 2.0], "b": [3.0, 6.0, 4.0, 3.0, 2.0]}, {})
+    a, b = [1.0, 2.0, 4.0, 1.0, 2.0], [3.0, 6.0, 4.0, 3.0, 2.0]
+    times = Times({"a": dict(enumerate(a)), "b": dict(enumerate(b)), "c": {3: 5.0}}, {})
     assert times.ratios("b") == (1.0, 3.0, 3.0)
     assert times.ratios("a") == (1.0, 1.0, 1.0)
+    assert times.ratios("c") == (5.0, 5.0, 5.0)
     assert times.median("b") == 3.0
+
+
+def test_a_long_step_has_a_sample_in_every_fourth_round(sides, monkeypatch):
+    both = [sides("reference"), sides("faithful")]
+    for side, seconds in zip(both, (9.0, 0.5), strict=True):
+        found = {"seconds": seconds, "faults": 0, "disturbed": 0}
+        monkeypatch.setattr(side, "sample", lambda found=found: found)
+    times = race(both, "double", {}, rounds=10)
+    assert list(times.seconds["reference"]) == list(range(10))
+    assert list(times.seconds["faithful"]) == [0, 4, 8]
 
 
 def test_slope():
@@ -224,12 +236,27 @@ def test_a_row_of_speed(tiny, capsys):
     kept = row.run(tiny)
     out = capsys.readouterr().out
     assert "\nTwice\n" in out
-    lines = {line[0]: line for line in words(out)[3:]}
+    lines = {line[0]: line for line in words(out)[3:6]}
     assert list(lines) == ["reference", "ours", "peer"]
     assert lines["reference"][3:7] == ["1.00", "1.00", "to", "1.00"]
     assert lines["ours"][-3:-1] == ["0.60", "0.50"]
     assert "0.60" not in lines["peer"][-3:]
+    both = [line[:3] for line in words(out)[6:]]
+    assert both == [["reference,", "2", "threads"], ["ours,", "2", "threads"]]
+    assert "0.60" not in words(out)[-1]
     assert list(kept) == ["ours"]
+
+
+def test_two_threads_are_two(tiny):
+    for side in tiny.two_threads():
+        if side.module == "faithful":
+            assert side.ask("open", workload="environment", size={})[:2] == [2, 2]
+
+
+def test_a_row_without_a_goal_has_one_thread_and_counts_for_nothing(tiny, capsys):
+    assert rows.Speed("tiny", "Twice", "double").run(tiny) == {}
+    assert "threads" not in capsys.readouterr().out
+    assert not rows.Speed("tiny", "Twice", "double", goal=1.0, in_mean=False).run(tiny)
 
 
 def test_a_row_where_kernels_count_has_two_goals(tiny, capsys, monkeypatch):
@@ -237,8 +264,8 @@ def test_a_row_where_kernels_count_has_two_goals(tiny, capsys, monkeypatch):
     monkeypatch.setattr(rows.platform, "machine", lambda: "x86_64")
     assert list(row.run(tiny)) == ["ours, AVX2", "ours, free"]
     out = capsys.readouterr().out
-    goals = [line[-2] for line in words(out) if line[:1] == ["ours,"] and "to" in line]
-    assert goals == ["0.80", "0.50"]
+    lines = [line for line in words(out) if "to" in line and "threads" not in line]
+    assert [line[-2] for line in lines if line[0] == "ours,"] == ["0.80", "0.50"]
     assert "ours, AVX2: 0% of" in out
     monkeypatch.setattr(rows.platform, "machine", lambda: "arm64")
     assert list(row.run(tiny)) == ["ours"]
@@ -289,10 +316,12 @@ def test_durations(seconds, shown):
 
 # ---------------------------------------------------------------------- the command
 
+NAMES = [row.name for chapter in bench.CHAPTERS for row in chapter.ROWS]
+
 
 def test_rows_are_listed_and_unknown_ones_refused(capsys):
     assert bench.main(["--list"]) == 0
-    assert capsys.readouterr().out.split() == [row.name for row in feedforward.ROWS]
+    assert capsys.readouterr().out.split() == NAMES
     with pytest.raises(SystemExit):
         bench.main(["no_such_row"])
     assert "there are mlp" in capsys.readouterr().err
@@ -300,6 +329,8 @@ def test_rows_are_listed_and_unknown_ones_refused(capsys):
 
 class Chapter:
     """A chapter of two rows, one of which fails, and a peer that is nowhere."""
+
+    __name__ = "benchmarks.tiny"
 
     def __init__(self, tiny):
         self.PEERS = {"surely_no_such_module": "anything"}
@@ -320,12 +351,13 @@ def test_a_row_that_fails_does_not_hide_the_others(tiny, capsys, monkeypatch):
 
 
 def test_names_are_unique():
-    names = [row.name for row in feedforward.ROWS]
-    assert len(names) == len(set(names))
+    assert len(NAMES) == len(set(NAMES))
 
 
-# ------------------------------------------------------- the workloads of the chapter
+# ------------------------------------------------------- the workloads of the chapters
 
+CONV = {"batch": 2, "channels": 3, "filters": 5, "side": 6}
+SEQUENCES = {"length": 4, "batch": 3, "hidden": 5}
 SMALL = {
     "mlp": {"batch": 3},
     "mlp_readable": {"batch": 3},
@@ -333,29 +365,51 @@ SMALL = {
     "chain": {"length": 6},
     "hvp": {"batch": 3},
     "xor_step": {"stack": 2, "examples": 4, "inputs": 3, "width": 5},
+    "dropout": {"units": 100},
+    "dropout_readable": {"units": 100},
+    "adam": {"parameters": 160},
+    "adam_readable": {"parameters": 160},
+    "batch_norm": {"batch": 3, "channels": 2},
+    "batch_norm_readable": {"batch": 3, "channels": 2},
+    "conv": CONV,
+    "conv_readable": CONV,
+    "conv_batch_last": CONV,
+    "conv_winograd": CONV,
+    "max_pool": {"batch": 2},
+    "max_pool_readable": {"batch": 2},
+    "lenet": {"batch": 3},
+    "lenet_readable": {"batch": 3},
+    **dict.fromkeys(("rnn", "gru", "lstm"), SEQUENCES),
+    **dict.fromkeys(("rnn_readable", "gru_readable", "lstm_readable"), SEQUENCES),
+    "attention": {"length": 6, "batch": 2},
+    "attention_readable": {"length": 6, "batch": 2},
+    "attention_tiled": {"length": 6, "batch": 2},
 }
+WORKLOADS = [
+    (chapter, workload)
+    for chapter in bench.CHAPTERS
+    for workload in dict.fromkeys(
+        getattr(row, "workload", None) for row in chapter.ROWS
+    )
+    if workload
+]
 
 
-@pytest.mark.parametrize("workload", SMALL)
-def test_ours_and_pytorch_do_the_same_work(workload):
-    size = SMALL[workload]
-    steps = [getattr(side, workload)(**size) for side in (pytorch, ours)]
+@pytest.mark.parametrize(("chapter", "workload"), WORKLOADS, ids=str)
+def test_ours_and_pytorch_do_the_same_work(chapter, workload):
+    sides = [
+        importlib.import_module(s.module) for s in (chapter.REFERENCE, chapter.OURS)
+    ]
+    steps = [getattr(side, workload)(**SMALL[workload]) for side in sides]
     first, second = ([norms(step()) for step in steps] for _ in range(2))
     agree(dict(zip(("PyTorch", "ours"), first, strict=True)))
     agree(dict(zip(("PyTorch", "ours"), second, strict=True)))
-
-
-def test_every_row_is_a_workload_of_both():
-    for row in feedforward.ROWS:
-        if workload := getattr(row, "workload", None):
-            assert workload in SMALL
-            for side in (ours, pytorch):
-                assert callable(getattr(side, workload))
 
 
 def test_peers_are_pinned_and_no_trap():
     lines = (ROOT / "requirements-peers.txt").read_text().splitlines()
     named = [line.partition("==") for line in lines if line and line[0] != "#"]
     assert all(version for _, _, version in named)
-    assert {name for name, *_ in named} >= set(feedforward.PEERS)
+    peers = {peer for chapter in bench.CHAPTERS for peer in chapter.PEERS}
+    assert {name for name, *_ in named} >= peers
     assert "minitorch" not in {name for name, *_ in named}  # it overwrites torch
