@@ -93,7 +93,7 @@ class BatchLastLeNet:
             d = self._dense_back(d, h.pop(), name)
         d = self._stage_back(d.reshape(a2.shape), z2, a1, "conv2")
         d = to_input_by_rows(d, self.params["conv2.weight"], (14, 14))
-        d *= a1 > 0
+        d *= (a1 > 0).astype(d.dtype)  # faster than by booleans
         self._stage_back(d, z1, x, "conv1")
         return loss
 
@@ -116,7 +116,7 @@ class BatchLastLeNet:
         np.matmul(d, x.T, out=self.grads[f"{name}.weight"])
         np.sum(d, axis=1, out=self.grads[f"{name}.bias"])
         dx = self.params[f"{name}.weight"].T @ d
-        dx *= x > 0
+        dx *= (x > 0).astype(dx.dtype)
         return dx
 
     def _stage_back(self, d, z, x, name):

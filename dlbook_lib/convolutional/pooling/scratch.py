@@ -173,7 +173,7 @@ def max_pool2d_backward(
 def max_pool2d_by_halves(input):
     """`max_pool2d` of windows of 2 by 2: first of pairs of rows, then of columns.
 
-    Two passes of `np.maximum` and no index, a few channels at a time that stay in the
+    Two passes of `np.maximum` and no index, one channel at a time, which stays in the
     cache. Batch-last in memory, as from `conv2d_by_rows`, nothing is copied.
 
     Parameters
@@ -194,20 +194,10 @@ def max_pool2d_by_halves(input):
         return max_pool2d_by_halves(input[None])[0]
     x = batch_last(input)[:, : 2 * oh, : 2 * ow]
     y = np.empty((len(x), oh, ow, len(input)), x.dtype)
-    for some in _channels(x):
-        rows = np.maximum(x[some, ::2], x[some, 1::2])  # (c, OH, 2 OW, N)
-        np.maximum(rows[:, :, ::2], rows[:, :, 1::2], out=y[some])
+    for channel, out in zip(x, y, strict=True):
+        rows = np.maximum(channel[::2], channel[1::2])  # (OH, 2 OW, N)
+        np.maximum(rows[:, ::2], rows[:, 1::2], out=out)
     return np.moveaxis(y, -1, 0)
-
-
-CHANNEL_BYTES = 2**18
-"""What the channels that are pooled at a time may take, to stay in the cache."""
-
-
-def _channels(x):
-    """Slices of the channels of `x` (C, H, W, N), each as many as stay in the cache."""
-    step = max(1, CHANNEL_BYTES // max(1, x[:1].nbytes))
-    return [slice(c, c + step) for c in range(0, len(x), step)]
 
 
 def max_pool2d_by_halves_backward(dy, input):
@@ -239,21 +229,30 @@ def max_pool2d_by_halves_backward(dy, input):
     x, dy = batch_last(input), batch_last(dy)
     odd = (2 * oh, 2 * ow) != x.shape[1:3]
     dx = (np.zeros if odd else np.empty)(x.shape, dy.dtype)
-    for some in _channels(x):
-        _halve_back(dy[some], *(a[some, : 2 * oh, : 2 * ow] for a in (x, dx)))
+    for g, channel, out in zip(dy, x, dx, strict=True):
+        tl, tr, bl, br = (corner.copy() for corner in _corners(channel, oh, ow))
+        top, bottom = _to_larger(g, np.maximum(tl, tr), np.maximum(bl, br))
+        parts = *_to_larger(top, tl, tr), *_to_larger(bottom, bl, br)
+        for corner, part in zip(_corners(out, oh, ow), parts, strict=True):
+            corner[...] = part
     return np.moveaxis(dx, -1, 0)
 
 
-def _halve_back(dy, x, dx):
-    """Write into `dx` (C, H, W, N) what goes to each pixel of `x`, from `dy` (C, …)."""
-    left, right = x[:, :, ::2], x[:, :, 1::2]
-    first, best = left >= right, np.maximum(left, right)  # (C, H, W / 2, N)
-    row = np.empty(best.shape, dy.dtype)
-    top = np.multiply(dy, best[:, ::2] >= best[:, 1::2], out=row[:, ::2])
-    np.subtract(dy, top, out=row[:, 1::2])
-    won = row * first
-    dx[:, :, ::2] = won
-    np.subtract(row, won, out=dx[:, :, 1::2])
+def _corners(channel, oh, ow):
+    """Views (OH, OW, N) of the four places that windows of 2 by 2 have in (H, W, N)."""
+    even = channel[: 2 * oh, : 2 * ow]
+    return [even[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+
+
+def _to_larger(dy, first, second):
+    """`dy` (...) where it goes to the larger of two, and to the other; ties to `first`.
+
+    >>> _to_larger(np.ones(3), np.array([1.0, 2, 3]), np.array([2.0, 2, 2]))
+    (array([0., 1., 1.]), array([1., 0., 0.]))
+    """
+    won = (first >= second).astype(dy.dtype)  # a product with booleans is slower
+    won *= dy
+    return won, dy - won
 
 
 def avg_pool2d(

@@ -372,7 +372,7 @@ class InPlaceMLP(MLP):
             shift = np.ones(len(x), dtype) @ delta  # faster than delta.sum(axis=0)
             if k:
                 below = np.matmul(delta, self.weights[k], out=signals[k - 1])
-                below *= inputs[k] > 0
+                below *= (inputs[k] > 0).astype(dtype)  # faster than by booleans
                 delta = below
             if weight_decay:
                 self.weights[k] *= 1 - lr * weight_decay
