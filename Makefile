@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
 PEERS := .venv-peers
-QUICK := not browser and not pages and not network
+QUICK := not browser and not pages and not network and not slow
 PYTEST := $(RUN) -m pytest -n auto --dist loadfile
 unexport PYTHONPATH
 
@@ -19,10 +19,10 @@ help:  ## this list
 book: $(READY)  ## run and validate the pages, build the site; PAGES=… runs a part
 	@$(RUN) -m tools.build $(PAGES)
 
-test: $(READY)  ## every check and test; FAST=1 without pages, site and browser
+test: $(READY)  ## every check and test; FAST=1 only the quick ones
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(PYTEST) -m "$(QUICK)" --ignore=tests/site
+	$(PYTEST) -m "$(QUICK)" --ignore=tests/site $(if $(FAST),--hypothesis-profile=quick)
 ifndef FAST
 	$(RUN) -m tools.build
 	$(PYTEST) -m "not ($(QUICK))" --ignore=tests/site

@@ -82,19 +82,19 @@ def check_kernel(input, batch_sizes, states, weights, gates=1):
     >>> w = np.ones((5, 4)), np.ones((5, 5))
     >>> check_kernel(np.ones((3, 4)), [2, 2], (np.ones((2, 5)),), w)
     Traceback (most recent call last):
-    ValueError: check_kernel: batch_sizes [2 2] add up to 4 but input has 3 rows
+    ValueError: check_kernel: batch_sizes add up to 4 but input has 3 rows
     """
     shape = as_float(input, "input", ndim=2, empty=True).shape
     sizes = as_labels(batch_sizes, "batch_sizes")
     falls = sizes.ndim == 1 and (np.diff(sizes) <= 0).all()
-    require(falls, f"batch_sizes {sizes} must not rise; put the longest sequence first")
-    total = int(sizes.sum())
-    sentence = f"batch_sizes {sizes} add up to {total} but input has {shape[0]} rows"
-    require(total == shape[0], sentence)
+    require(falls, "batch_sizes must be one list that never rises; longest first")
+    total, given = int(sizes.sum()), shape[0]
+    require(total == given, f"batch_sizes add up to {total} but input has {given} rows")
     groups = {"states": states, "weights": weights}
     for name, group in groups.items():
         is_tuple = isinstance(group, (tuple, list)) and len(group) > 0
-        require(is_tuple, f"{name} must be a tuple of arrays, not {group!r}", TypeError)
+        kind = type(group).__name__
+        require(is_tuple, f"{name} must be a tuple of arrays, not {kind}", TypeError)
     arrays = {f"{n}[{i}]": x for n, g in groups.items() for i, x in enumerate(g)}
     width = as_float(states[0], "states[0]", ndim=2, empty=True).shape[1]
     rows, count = gates * width, len(weights)

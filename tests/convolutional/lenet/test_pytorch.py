@@ -85,6 +85,7 @@ def test_the_table_of_layers_equals_what_its_twin_counts():
         assert scratch.layer_table(table) == pytorch.layer_table(table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", ["train_lenet", "train_lenet_batch_last"])
 def test_training_follows_the_same_losses(train):
     rng = numpy_generator(0)

@@ -161,6 +161,7 @@ def test_both_networks_keep_the_precision(dtype):
         assert net(np.zeros((0, 1, size, size), dtype)).shape == (0, 10)
 
 
+@pytest.mark.slow
 def test_the_1998_network_learns_its_codes():
     rng = numpy_generator(1)
     net = scratch.LeNet5(rng=rng)

@@ -415,6 +415,7 @@ assert middle() is None
 """
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_million_operations_runs_and_is_freed_without_the_collector():
     subprocess.run([sys.executable, "-c", MILLION], check=True)
 

@@ -185,7 +185,7 @@ def test_the_same_start_gives_the_same_training(name):
         scratch.gradient_by_layer(dy, x, weights, biases, pair),
         twin.gradient_by_layer(torch.tensor(dy), x_torch, *copies, theirs),
     )
-    how = {"lr": 0.1, "epochs": 20, "batch_size": 40}  # one batch: order is nothing
+    how = {"lr": 0.1, "epochs": 5, "batch_size": 40}  # one batch: order is nothing
     ours = scratch.train_stack(
         weights, biases, pair, x, y, **how, rng=numpy_generator(0)
     )
@@ -210,6 +210,7 @@ def clouds():
     return torch.tensor(rng.normal(size=(60, 3)) + 4 * y[:, None]), torch.tensor(y)
 
 
+@pytest.mark.slow
 def test_the_twins_trials_learn():
     part = clouds()
     how = {"hidden": [4], "seeds": range(3), "epochs": 200, "rng": torch_generator(0)}

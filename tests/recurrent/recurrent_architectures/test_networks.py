@@ -232,6 +232,7 @@ def test_the_loss_is_minus_the_log_probability_of_each_target_alone():
     assert loss.item() == pytest.approx(np.mean(totals), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_seq2seq_learns_to_reverse():
     rng = numpy_generator(7)
     net = Seq2Seq(*(GRU(8, 24, rng=rng) for _ in range(2)), 5, 5, rng=rng)
