@@ -7,11 +7,11 @@ REFERENCE = Side("PyTorch", f"{__name__}.pytorch")
 OURS = Side("ours", f"{__name__}.ours")
 PEERS = {name: f"{__name__}.peer_{name}" for name in ("autograd", "mygrad", "jax")}
 
-PRODUCT = 2 * 16 * 4 * 128 * 128 * 64  # of queries with keys
+PRODUCT = 2 * 16 * 4 * 128 * 128 * 16  # of queries with keys
 ROWS = [
     Speed(
         "attention",
-        "Attention, batch of 16, 4 heads of 64, length 128: forward and backward",
+        "Attention, batch of 16, 4 heads of 16, length 128: forward and backward",
         "attention",
         goal=(0.95, 0.65),
         stretch=(0.85, 0.55),

@@ -3,7 +3,7 @@
 from benchmarks.applications import inputs
 
 
-def attention_tiled(length=128, batch=16):
+def attention_tiled(length=128, batch=16, keep=False):
     from dlbook_lib.applications.translation_and_attention.tiled import (
         attention_keys_by_queries,
     )
@@ -11,13 +11,14 @@ def attention_tiled(length=128, batch=16):
     *given, dy = inputs.attention(length, batch)
 
     def step():
-        y, pull = attention_keys_by_queries(*given)
+        y, pull = attention_keys_by_queries(*given, keep=keep)
         return y, *pull(dy)
 
     return step
 
 
-attention = attention_tiled
+def attention(length=128, batch=16):
+    return attention_tiled(length, batch, keep=None)
 
 
 def attention_readable(length=128, batch=16):

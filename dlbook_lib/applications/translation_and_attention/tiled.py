@@ -159,7 +159,7 @@ def attention_keys_by_queries(
     keep : bool, optional
         Whether exponentials stay for the gradient, S numbers for each query; else they
         are computed again, and memory grows as L + S. Unless given they stay if they
-        take no more than 64 MB.
+        take no more than 16 MB.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def attention_keys_by_queries(
     longest = (np.einsum("gtd,gtd->gt", x, x).max(initial=0) for x in (q, k))
     bounded = bool(np.sqrt(np.prod([*map(float, longest)])) < 40)  # e^40 is 2e17
     if keep is None:
-        keep = groups * q.shape[1] * k.shape[1] * dtype.itemsize <= 2**26
+        keep = groups * q.shape[1] * k.shape[1] * dtype.itemsize <= 2**24
     plan = tiles(groups, q.shape[1], k.shape[1])
     rooms = rooms_for(plan, k.shape[1], is_causal, keep, dtype)
     sums = np.empty((*q.shape[:2], v.shape[2]), dtype)
