@@ -57,6 +57,14 @@ def is_notebook(page):
     return (SITE / "_sources" / page).with_suffix(".ipynb").exists()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what asks for the browser, so that ``-m "not browser"`` leaves it out."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 def pytest_generate_tests(metafunc):
     """Run a test once for each page it asks for by `built` or `built_notebook`."""
     for name in {"built", "built_notebook"}.intersection(metafunc.fixturenames):

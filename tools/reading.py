@@ -6,6 +6,7 @@ Paths are relative to the root, and modules are named by their dots.
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +31,13 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def tree(path: Path) -> ast.Module:
-    """The syntax tree of a file of the library."""
-    return ast.parse(path.read_text("utf-8"), str(path))
+    """The syntax tree of a file of the library; nobody may change it."""
+    return _parsed(path.read_text("utf-8"), str(path))
+
+
+@lru_cache(maxsize=1000)
+def _parsed(source: str, name: str) -> ast.Module:
+    return ast.parse(source, name)
 
 
 def cell_trees(root: Path, page: Page) -> Iterator[tuple]:

@@ -194,6 +194,7 @@ def test_the_output_is_the_same_each_time(shown):
     assert one == two
 
 
+@pytest.mark.slow
 def test_forty_frames_of_curves_and_regions_weigh_at_most_400_kb(shown):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 2)), np.repeat([0, 1], 100)

@@ -5,8 +5,6 @@ from collections import Counter
 
 import pytest
 
-pytestmark = pytest.mark.browser
-
 MATHS = "/_static/mathjax/"
 SOURCE = re.compile(
     r"\$\$|\\(?:frac|begin|mathbf|sum)\b|\{[a-z:]+\}|:::|\]\(|^\(.+\)=$", re.M

@@ -3,13 +3,10 @@
 import subprocess
 import sys
 
-import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
 from tools.pages import ROOT
-
-pytestmark = pytest.mark.browser
 
 
 def titles(outline):

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.mark.parametrize("place", ["http", "disk"])
 def test_search_finds_a_page(site, served, open_page, place):

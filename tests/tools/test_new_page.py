@@ -153,6 +153,7 @@ def in_book(root, *command):
     )
 
 
+@pytest.mark.slow
 def test_what_is_laid_out_is_formatted_and_its_tests_pass(root):
     new_page.lay_out(root, "convolutional/pooling")
     for name in ("dlbook_lib/__init__.py", "dlbook_lib/common"):

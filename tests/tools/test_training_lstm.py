@@ -13,6 +13,7 @@ from dlbook_lib.recurrent.backpropagation_through_time.scratch import encode
 TEXT = "the cat sat on the mat\n" * 40
 SMALL = {"hidden": 16, "embedding": 8, "length": 8, "columns": 4, "lr": 0.03}
 ARGUMENTS = [f"--{name}={value}" for name, value in SMALL.items()] + ["--letters=60"]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -110,7 +110,6 @@ def test_scaled_attention_is_that_of_torch(call):
     )
 
 
-@settings(max_examples=40)
 @given(st.data())
 def test_the_parts_are_those_of_the_twin(data):
     draw = data.draw

@@ -75,7 +75,6 @@ def test_it_is_the_readable_attention_and_torchs(data):
         np.testing.assert_allclose(g, t, rtol=close["rtol"], atol=close["atol"] * top)
 
 
-@settings(max_examples=50)
 @given(*[st.integers(0, 12)] * 3, st.integers(1, 60))
 def test_tiles_cover_everything_once_and_fit(groups, length, source, budget):
     count = np.zeros((groups, length), int)
@@ -101,7 +100,6 @@ def test_tiles_cover_everything_once_and_fit(groups, length, source, budget):
             assert len({id(r.base) for r in rooms}) <= 1
 
 
-@settings(max_examples=25)
 @given(*[st.integers(1, 4)] * 4, st.booleans(), st.booleans())
 def test_exponentials_and_columns(g, n, source, first, causal, bounded):
     rng = numpy_generator(n)

@@ -122,7 +122,6 @@ def test_a_wholly_masked_sequence_is_nan_with_weights_and_0_without():
             np.testing.assert_allclose(y.data[0], np.tile(bias, (3, 1)), atol=1e-15)
 
 
-@settings(max_examples=25)
 @given(st.data())
 def test_the_pair_is_the_module_and_the_twin(data):
     rng = numpy_generator(data.draw(st.integers(0, 99)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -68,7 +68,6 @@ def test_columns_and_paths_agree():
     np.testing.assert_allclose(mean, scratch.join([x, 3 * x, 5 * x], [1, 0, 1]))
 
 
-@settings(max_examples=25)
 @given(
     st.integers(0, 2),
     st.integers(1, 6),

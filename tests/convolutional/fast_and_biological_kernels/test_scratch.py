@@ -27,7 +27,6 @@ def no_warning():
         yield
 
 
-@settings(max_examples=25)
 @given(st.data(), MODES, st.integers(0, 99))
 def test_fourier_convolution_is_the_direct_one(data, mode, seed):
     rng = numpy_generator(seed)
@@ -44,7 +43,6 @@ def test_fourier_convolution_is_the_direct_one(data, mode, seed):
         np.testing.assert_allclose(ours, theirs, **close)
 
 
-@settings(max_examples=25)
 @given(st.data(), st.integers(0, 99))
 def test_fourier_convolution_of_images_is_the_direct_one(data, seed):
     draw, rng = data.draw, numpy_generator(seed)
@@ -91,7 +89,6 @@ def test_fast_lengths_have_small_factors_only():
         assert scratch.fast_length(n) == min(m for m in fast if m >= n)
 
 
-@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
 def test_separable_kernels_by_their_singular_values(height, width, seed):
     rng = numpy_generator(seed)

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -53,7 +53,6 @@ def test_f_4_3_is_that_of_the_paper():
 
 
 @names
-@settings(max_examples=20)
 @given(data=st.data())
 def test_values_and_gradients_are_those_of_torch(name, data):
     draw = data.draw

@@ -39,7 +39,6 @@ def images(draw, low):
     return rng.normal(size=(*lead, *(n + draw(st.integers(0, 3)) for n in low)))
 
 
-@settings(max_examples=20)
 @given(pair, st.one_of(st.none(), pair), pair, st.booleans(), st.data())
 def test_through_max_pooling(kernel, stride, dilation, ceil_mode, data):
     padding = tuple(data.draw(st.integers(0, k // 2)) for k in kernel)
@@ -48,7 +47,6 @@ def test_through_max_pooling(kernel, stride, dilation, ceil_mode, data):
     compare("max_pool2d", F.max_pool2d, data.draw(images(low)), *options)
 
 
-@settings(max_examples=20)
 @given(pair, st.one_of(st.none(), pair), st.booleans(), st.booleans(), st.data())
 def test_through_average_pooling(kernel, stride, ceil_mode, count, data):
     padding = tuple(data.draw(st.integers(0, k // 2)) for k in kernel)

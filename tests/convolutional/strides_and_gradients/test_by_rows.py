@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -46,7 +46,6 @@ def calls(draw, dtypes=("f8", "f4")):
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("most", [1, 600, 2**21])
-@settings(max_examples=20)
 @given(call=calls())
 def test_rows_equal_the_readable_convolution_and_torch(most, call):
     with pytest.MonkeyPatch.context() as patch:
@@ -75,7 +74,6 @@ def test_rows_equal_the_readable_convolution_and_torch(most, call):
             np.testing.assert_allclose(ours, readable, **tol)
 
 
-@settings(max_examples=25)
 @given(calls(("f8",)))
 def test_the_registered_operation_gives_the_same_gradients(call):
     dy, *arrays, options = call
@@ -88,7 +86,6 @@ def test_the_registered_operation_gives_the_same_gradients(call):
             np.testing.assert_array_equal(t.grad.data, grad)
 
 
-@settings(max_examples=50)
 @given(st.tuples(*[st.integers(0, 6)] * 3), st.integers(-1, 100))
 def test_pieces_hold_every_place_once_in_order_and_are_small(places, most):
     numbers, seen = np.arange(np.prod(places)).reshape(places), []

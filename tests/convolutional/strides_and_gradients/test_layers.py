@@ -26,7 +26,6 @@ small = st.integers(1, 2)
 
 
 @pytest.mark.parametrize("name", ["conv3d", "conv_transpose3d"])
-@settings(max_examples=20)
 @given(data=st.data())
 def test_three_axes_equal_torch(name, data):
     draw, rng = data.draw, numpy_generator(0)

@@ -46,7 +46,6 @@ def draw_arrays(draw, ndim, shape, weight_shape, out):
 
 
 @pytest.mark.parametrize("ndim", [1, 2])
-@settings(max_examples=40)
 @given(data=st.data())
 def test_convolution_equals_torch_with_all_options(ndim, data):
     draw = data.draw
@@ -77,7 +76,6 @@ def test_convolution_equals_torch_with_all_options(ndim, data):
 
 
 @pytest.mark.parametrize("ndim", [1, 2])
-@settings(max_examples=40)
 @given(data=st.data())
 def test_transposed_convolution_equals_torch_with_all_options(ndim, data):
     draw = data.draw

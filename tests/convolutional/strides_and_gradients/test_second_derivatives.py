@@ -61,7 +61,6 @@ def options_of(draw, ndim):
     return kernel, size, (stride, padding, dilation, draw(small))
 
 
-@settings(max_examples=20)
 @given(
     options_of(2), st.sampled_from([(), (1,), (2,), (0,)]), small, st.integers(0, 99)
 )

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -37,7 +37,6 @@ def trio(sizes, name, seed=0):
     return ours, twin, plain
 
 
-@settings(max_examples=40)
 @given(
     sizes_of_nets,
     st.sampled_from(list(ACTIVATIONS)),
@@ -63,7 +62,7 @@ def test_values_and_gradients_agree_with_the_twin_and_with_torch(sizes, name, n,
             np.testing.assert_allclose(got, want, atol=1e-10)
 
 
-@settings(max_examples=20)
+@pytest.mark.slow
 @given(sizes_of_nets, st.sampled_from([0.0, 0.05]), st.integers(0, 99))
 def test_training_follows_the_twin_and_torch_optim(sizes, weight_decay, seed):
     ours, twin, plain = trio(sizes, "relu", seed)

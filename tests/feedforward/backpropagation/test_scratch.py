@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -287,7 +287,6 @@ def test_a_step_goes_down_the_gradient_with_decay(kind):
         np.testing.assert_allclose(new, old - 0.01 * (grad + decay), atol=1e-15)
 
 
-@settings(max_examples=30)
 @given(sizes_of_nets, st.sampled_from([0.0, 0.1]), st.integers(0, 99))
 def test_in_place_is_the_same_walk(sizes, weight_decay, seed):
     ours, theirs = (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import linear_model
@@ -55,7 +55,6 @@ LOSSES = {
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("name", LOSSES)
 @given(st.data(), sizes, sizes)
-@settings(max_examples=30)
 def test_losses_have_the_gradient_of_the_complex_step(name, reduction, draw, n, k):
     loss, backward = LOSSES[name]
     s = draw.draw(arrays(float, (n, k), elements=numbers))

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -108,7 +108,6 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30)
 @given(
     OPTIONS,
     st.booleans(),
@@ -117,8 +116,9 @@ OPTIONS = st.fixed_dictionaries(
     st.sampled_from(["f8", "f8", "f4"]),
 )
 def test_steps_are_torchs(options, wavy, missing, seed, dtype):
-    if dtype == "f4":  # rounding decides when to stop
+    if dtype == "f4":  # rounding decides when to stop, and where a search ends
         options = options | {"max_iter": 3, "tolerance_change": 1e-3}
+        options |= {"line_search_fn": None}
         wavy = False
     params, loss_and_slope = problem(numpy_generator(seed), dtype, wavy)
     found = ours_and_torchs(params, loss_and_slope, options, missing)
@@ -262,7 +262,6 @@ CALLS = [
 ]
 
 
-@settings(max_examples=40)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(data):
     refuses(data.draw(CALLS[0].bad()))

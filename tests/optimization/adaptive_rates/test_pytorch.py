@@ -63,7 +63,6 @@ SECOND = st.fixed_dictionaries({}, optional={"lr": st.floats(0, 0.1)})
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(max_examples=25)
 @given(data=st.data())
 def test_fifty_steps(name, data):
     options = data.draw(st.fixed_dictionaries({}, optional=OPTIONS[name]))
@@ -111,7 +110,6 @@ def test_rmsprop_with_the_look_ahead(options, seed, dtype):
     compare(ours, theirs, params, tparams, dtype)
 
 
-@settings(max_examples=50)
 @given(
     SEEDS,
     DTYPES,

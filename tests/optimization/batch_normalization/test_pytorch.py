@@ -92,7 +92,6 @@ def test_values_gradients_and_state_are_those_of_torch(call):
             np.testing.assert_allclose(a, theirs[i], **close)  # the running state
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.integers(2, 4), min_size=2, max_size=5),
     st.integers(0, 99),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -100,7 +100,6 @@ def test_on_the_engine_the_gradients_are_the_same(shape):
                 np.testing.assert_array_equal(t.grad.data, g)
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(2, 4), min_size=2, max_size=5),
     st.integers(0, 99),

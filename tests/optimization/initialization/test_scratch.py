@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -106,7 +106,6 @@ def test_the_number_in_even_and_normal_starts_means_two_things():
     assert abs(std - 0.0404) < 0.001
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 6), min_size=2, max_size=4),
     st.sampled_from([1, 0.5, 3.0]),
@@ -128,7 +127,6 @@ def test_orthogonal_starts_are_even_over_directions_and_signs():
     assert abs((np.linalg.det(x) > 0).mean() - 0.5) < 5 * 0.5 / 2000**0.5
 
 
-@settings(max_examples=25)
 @given(st.integers(1, 12), st.integers(1, 6), st.floats(0, 1), st.integers(0, 99))
 def test_each_column_of_a_sparse_start_has_its_zeros(rows, columns, sparsity, seed):
     x = sparse_(np.empty((rows, columns)), sparsity, rng=numpy_generator(seed))

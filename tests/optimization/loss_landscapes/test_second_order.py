@@ -425,7 +425,6 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=20)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

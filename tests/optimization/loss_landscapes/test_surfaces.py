@@ -142,7 +142,6 @@ CALLS += [Call(LANDSCAPES["bowl"].hessian, point=Floats(..., 2))]
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=25)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

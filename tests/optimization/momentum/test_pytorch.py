@@ -34,7 +34,6 @@ SECOND = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
 @given(OPTIONS | NESTEROV, SECOND, SEEDS, DTYPES)
 def test_sgd(options, second, seed, dtype):
     run(scratch.SGD, torch.optim.SGD, options, second, seed, dtype)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.optimization.sgd import pytorch as twin
@@ -23,7 +23,6 @@ OPTIONS = st.fixed_dictionaries(
 SECOND = st.fixed_dictionaries({}, optional={"lr": st.floats(0, 0.1)})
 
 
-@settings(max_examples=25)
 @given(OPTIONS, SECOND, SEEDS, st.sampled_from(["f8", "f4"]))
 def test_sgd(options, second, seed, dtype):
     run(scratch.SGD, torch.optim.SGD, options, second, seed, dtype)
@@ -77,7 +76,6 @@ def follow(ours, theirs, optimizers, steps=30):
         theirs.step()
 
 
-@settings(max_examples=50)
 @given(ANY)
 def test_schedules(drawn):
     name, options = drawn
@@ -87,7 +85,6 @@ def test_schedules(drawn):
     follow(ours, theirs, optimizers)
 
 
-@settings(max_examples=25)
 @given(st.lists(ANY, min_size=1, max_size=3), st.data())
 def test_schedules_in_sequence(drawn, data):
     drawn = drawn[:1] + [
@@ -124,7 +121,6 @@ def test_a_cycle_in_epochs_and_at_its_very_end():
         ours.step()
 
 
-@settings(max_examples=50)
 @given(
     st.fixed_dictionaries(
         {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -15,7 +15,6 @@ from tests.optimization.shortcut_connections.test_scratch import blocks, cases
 TOLERANCE = {"f8": {"rtol": 1e-10, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 3), max_size=2).map(tuple),
     *[st.integers(1, 4)] * 3,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -50,7 +50,6 @@ places = pytest.mark.parametrize("place", range(5), ids=NAMES)
 
 
 @places
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 3), max_size=2).map(tuple),
     *[st.integers(1, 4)] * 3,

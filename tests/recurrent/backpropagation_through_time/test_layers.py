@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils import rnn as of_torch
 
@@ -63,7 +63,6 @@ def networks(draw):
     return ours, theirs, x, hx if draw(st.booleans()) else None, how, lengths
 
 
-@settings(max_examples=40)
 @given(networks())
 def test_values_states_and_gradients_are_those_of_torch(case):
     ours, theirs, x, hx, how, lengths = case

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -28,7 +28,6 @@ def calls(draw):
     return args, (draw(st.sampled_from(["tanh", "relu"])), first), dtype
 
 
-@settings(max_examples=40)
 @given(calls())
 def test_rnn_and_its_gradients_are_torchs(call):
     args, options, dtype = call
@@ -45,7 +44,6 @@ def test_rnn_and_its_gradients_are_torchs(call):
         np.testing.assert_allclose(a / scale, b / scale, **TOLERANCE[dtype])
 
 
-@settings(max_examples=20)
 @given(calls(), st.booleans())
 def test_parts_and_their_twins(call, reverse):
     args, (kind, first), dtype = call
@@ -79,7 +77,6 @@ def test_parts_and_their_twins(call, reverse):
     same(*results)
 
 
-@settings(max_examples=20)
 @given(
     st.integers(1, 4),
     st.integers(1, 4),

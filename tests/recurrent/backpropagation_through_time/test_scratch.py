@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -99,7 +99,6 @@ def test_on_the_engine_the_gradients_are_the_same():
         np.testing.assert_array_equal(t.grad.data, g)
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 5), min_size=5, max_size=5),
     st.booleans(),

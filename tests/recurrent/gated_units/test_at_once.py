@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -65,7 +65,6 @@ def one_by_one(name, input, lengths, sizes, states, weights, reverse, doutput, d
 
 
 @kinds
-@settings(max_examples=20)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=4),
     st.integers(1, 4),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -119,7 +119,6 @@ def test_directions_are_drawn_anew_and_evenly():
 # ------------------------------------------------- a penalty on gradients that are lost
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 5), min_size=3, max_size=3),
     st.sampled_from(["f8", "f4"]),

@@ -249,7 +249,6 @@ def layers(draw, extra=None):
     return *arrays, rng, dtype
 
 
-@settings(max_examples=20)
 @given(layers(), KINDS, st.booleans())
 def test_leaky_layers_are_those_of_autograd(case, kind, each_step):
     x, hx, w_ih, w_hh, b_ih, b_hh, rng, dtype = case
@@ -293,7 +292,6 @@ def test_without_leak_it_is_torchs_layer_and_with_all_of_it_it_stands_still():
             same([y.data, h.data], theirs(torch.tensor(x), torch.tensor(hx)))
 
 
-@settings(max_examples=20)
 @given(layers(), KINDS, st.booleans(), st.booleans(), st.integers(1, 3))
 def test_the_kernel_is_the_readable_layer(case, kind, each_step, reverse, n):
     x, hx, w_ih, w_hh, b_ih, b_hh, rng, dtype = case
@@ -497,7 +495,6 @@ def test_the_twins_kernel_of_clocks():
 # ------------------------------------------------------------- links that skip in time
 
 
-@settings(max_examples=20)
 @given(layers(), st.integers(1, 6), st.booleans(), st.sampled_from(["tanh", "relu"]))
 def test_skips_are_those_of_autograd(case, d, short, kind):
     x, hx, w_ih, w_hh, b_ih, b_hh, rng, dtype = case

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -166,7 +166,6 @@ def test_films():
     assert x.grad.shape == film.shape
 
 
-@settings(max_examples=30)
 @given(st.data())
 def test_what_a_decoder_is_told(data):
     steps, count = data.draw(st.integers(0, 4)), data.draw(st.integers(1, 3))

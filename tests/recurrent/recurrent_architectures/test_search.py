@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -57,7 +57,6 @@ tiny = st.tuples(
 )
 
 
-@settings(max_examples=25)
 @given(tiny, st.sampled_from([0.0, 0.5, 1.0]))
 def test_a_wide_beam_is_brute_force(case, alpha):
     seed, symbols, length, holes = case
@@ -77,7 +76,6 @@ def test_a_wide_beam_is_brute_force(case, alpha):
     )
 
 
-@settings(max_examples=25)
 @given(tiny)
 def test_one_place_is_greedy(case):
     seed, symbols, length, _ = case
@@ -90,7 +88,6 @@ def test_one_place_is_greedy(case):
     assert stop not in tokens[:-1]
 
 
-@settings(max_examples=25)
 @given(tiny, st.integers(1, 6), st.sampled_from([0.0, 1.0]))
 def test_a_beam_holds_different_sequences_in_order(case, size, alpha):
     seed, symbols, length, _ = case

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -45,7 +45,6 @@ def naive(tree, leaves, weight, bias):
     return np.tanh(weight @ np.concatenate(both) + bias)
 
 
-@settings(max_examples=40)
 @given(trees(), st.integers(1, 4), st.integers(0, 99), st.sampled_from(["f8", "f4"]))
 def test_the_root_is_the_recursion_and_gradients_are_torchs(case, size, seed, dtype):
     (tree, n), rng = case, numpy_generator(seed)

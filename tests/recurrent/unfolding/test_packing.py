@@ -88,7 +88,6 @@ def test_a_list_of_sequences_is_packed_as_torch_does():
         np.testing.assert_array_equal(ours[0], padded)
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=5),
     st.sampled_from(["mean", "sum", "none"]),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -40,7 +40,6 @@ def same(ours, theirs, dtype="f8"):
 # ------------------------------------------------------------------------ windows
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 3), min_size=5, max_size=5),
     st.booleans(),
@@ -103,7 +102,6 @@ def test_a_window_moves_with_its_input_and_forgets_what_lies_before():
 # -------------------------------------------------------------------------- a state
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 4), min_size=3, max_size=3),
     st.sampled_from(["tanh", "relu"]),
@@ -209,7 +207,6 @@ def test_patterns_of_input_and_output(pattern):
 # ------------------------------------------------------------------ exact, forgetful
 
 
-@settings(max_examples=25)
 @given(st.integers(0, 2**40), st.integers(0, 2**40))
 def test_a_network_adds_numbers_exactly(a, b):
     assert add_binary(a, b) == twin.add_binary(a, b) == a + b

@@ -66,7 +66,6 @@ def same_gradients(ours, theirs, tolerance=1e-10):
 
 
 @given(st.integers(0, 99), NORMS, st.sampled_from([(5,), (2, 3), (0, 3), (1, 2, 2)]))
-@settings(max_examples=25)
 def test_steps_and_projections_agree_with_their_twins(seed, norm, shape):
     g = numpy_generator(seed).normal(size=shape)
     g[:1] = 0
@@ -85,7 +84,6 @@ def size(step, norm):
 
 
 @given(st.integers(0, 99), NORMS, st.floats(0.1, 3.0))
-@settings(max_examples=25)
 def test_the_projection_is_the_nearest_point_of_the_ball(seed, norm, eps):
     rng = numpy_generator(seed)
     step = rng.normal(size=(1, 3)) * 2
@@ -142,7 +140,6 @@ def test_tiny_and_huge_gradients_have_a_direction():
     clip=st.sampled_from([None, (0.0, 1.0)]),
     steps=st.integers(1, 4),
 )
-@settings(max_examples=25)
 def test_attacks_agree_with_their_twins(seed, norm, targeted, clip, steps):
     x, _, _, ours, theirs = example(seed)
     t = torch.tensor(x)
@@ -330,7 +327,6 @@ def test_adversarial_training_makes_a_network_robust():
     st.sampled_from(["mean", "sum", "none"]),
     st.sampled_from(["f4", "f8"]),
 )
-@settings(max_examples=25)
 def test_divergence_equals_torch(seed, shape, reduction, dtype):
     rng, tolerance = numpy_generator(seed), {"f4": 1e-5, "f8": 1e-10}[dtype]
     q, p = (3 * rng.normal(size=(2, *shape))).astype(dtype)

@@ -117,7 +117,6 @@ def test_thickness_adds_ink_at_the_edges_on_either_side():
     st.sampled_from([0.0, 0.9, 2.0]),
     st.sampled_from(["f4", "f8"]),
 )
-@settings(max_examples=25)
 def test_slopes_and_tangents_agree_with_their_twins(seed, shape, sigma, dtype):
     images = numpy_generator(seed).normal(size=shape).astype(dtype)
     t, tolerance = torch.tensor(images), {"f4": 1e-5, "f8": 1e-10}[dtype]
@@ -169,7 +168,6 @@ def torches(arrays):
     st.integers(0, 3),
     st.sampled_from([0.0, 0.1, 5.0]),
 )
-@settings(max_examples=25)
 def test_tangent_distance_agrees_with_its_twin_and_is_least(seed, k, l, ridge):
     arrays = of(planes(seed, k, l), 0, 0)
     distance = scratch.tangent_distance(*arrays, ridge=ridge)
@@ -230,7 +228,6 @@ def test_tangents_that_depend_on_each_other_do_no_harm():
     st.sampled_from([1e-3, 1.0]),
     st.sampled_from([(12,), (3, 4)]),
 )
-@settings(max_examples=20)
 def test_all_pairs_by_inner_products_equal_one_by_one(seed, k, l, ridge, shape):
     arrays = planes(seed, k, l, shape, 3, 4)
     distance = scratch.tangent_distances_by_gram(*arrays, ridge=ridge)

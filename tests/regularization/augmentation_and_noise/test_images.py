@@ -33,7 +33,6 @@ def close(ours, expected, tolerance=1e-10):
 
 
 @pytest.mark.filterwarnings("ignore:Since version 1.3.0")  # a single pixel
-@settings(max_examples=25)
 @given(st.integers(0, 3), SIDES, SIDES, st.booleans(), st.integers(0, 99))
 def test_affine_grid(n, h, w, align, seed):
     rng = numpy_generator(seed)
@@ -136,7 +135,6 @@ def test_gradients_numerically_and_registered():
     np.testing.assert_array_equal(found.data, expected)
 
 
-@settings(max_examples=25)
 @given(st.integers(1, 5), PADDINGS, st.booleans(), st.integers(0, 99))
 def test_positions_and_neighbours_are_the_twins(size, padding, align, seed):
     x = numpy_generator(seed).uniform(-4, 4, size=20)
@@ -286,7 +284,6 @@ def jittered(pixels, brightness, contrast, saturation):
     return np.clip(grey + saturation * (x - grey), 0, 1)
 
 
-@settings(max_examples=25)
 @given(st.integers(0, 99))
 def test_color_jitter(seed):
     rng = numpy_generator(seed)
@@ -302,7 +299,6 @@ def test_color_jitter(seed):
     assert scratch.color_jitter(np.float32(x), *factors).dtype == np.float32
 
 
-@settings(max_examples=25)
 @given(st.integers(1, 5), st.booleans(), st.integers(0, 99))
 def test_mixup(n, each, seed):
     rng = numpy_generator(seed)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -83,7 +83,6 @@ def test_flipped_labels(epsilon):
         np.testing.assert_allclose(moved / len(y), epsilon / 3, atol=0.01)
 
 
-@settings(max_examples=25)
 @given(st.integers(2, 6), st.floats(0, 0.8), st.integers(0, 99))
 def test_smoothed_labels_map_to_torchs(classes, epsilon, seed):
     rng = numpy_generator(seed)
@@ -113,7 +112,6 @@ def test_smoothed_labels_map_to_torchs(classes, epsilon, seed):
 REDUCTIONS = ["mean", "sum", "none"]
 
 
-@settings(max_examples=40)
 @given(
     st.integers(1, 5),
     st.integers(2, 5),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
@@ -65,7 +65,6 @@ class EveryByte(np.random.Generator):
         return (np.arange(n) + 0.5) / n
 
 
-@settings(max_examples=50)
 @given(st.integers(0, 64 * 256))
 def test_the_rate_of_the_fast_mask_is_exact_over_all_bytes(k):
     p, ties = k / (64 * 256), 64
@@ -105,7 +104,6 @@ def test_the_fast_mask_needs_little_beside_the_mask():
 # ---- dropout -----------------------------------------------------------------------
 
 
-@settings(max_examples=25)
 @given(
     array_shapes(min_dims=0, max_side=4),
     st.sampled_from(RATES),
@@ -219,7 +217,6 @@ def test_bad_rates_are_refused_where_torch_refuses_them():
 # ---- DropConnect -------------------------------------------------------------------
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 3), max_size=2).map(tuple),
     st.booleans(),

@@ -372,6 +372,7 @@ def test_two_spirals_are_learned():
     assert net.features(x).shape == (194, 3 + len(net.frozen))
 
 
+@pytest.mark.slow
 def test_cascade_twin(same_numbers):
     x, labels = spirals(40, rng=numpy_generator(0))
     y = np.stack([2.0 * labels - 1, x[:, 0] ** 2], axis=1)
