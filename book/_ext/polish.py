@@ -10,6 +10,9 @@ from fontTools import subset
 ICON_SCRIPT = re.compile(r"<script[^>]*fontawesome\.js[^>]*></script>")
 EMPTY_HEADER = re.compile(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>")
 PLAIN_SPAN = re.compile(r'<span class="(?:n|o|p|w|nn)">([^<]*)</span>')
+INLINE_MATH = re.compile(
+    r'<span class="math notranslate nohighlight">[^<]*</span>[-.,;:!?)]+'
+)
 STILL = re.compile(r'<figure class="dl-figure">.*?</figure>', re.DOTALL)
 OUTLINE = re.compile(r'<path id="([^"]+)"([^>]*?)(?:/>|></path>)\n?')
 REFERENCE = re.compile(r'(href="#)([^"]+)')
@@ -74,13 +77,19 @@ def words_of(folder):
 def with_plain_markup(html):
     """Replace what ARIA has withdrawn, headers of nothing, and spans without a style.
 
+    A comma stays on the line of the formula before it.
+
     >>> with_plain_markup('<div class="citation" role="doc-biblioentry">')
     '<div class="citation" role="listitem">'
     >>> with_plain_markup('<th class="head"><p></p></th><th>a</th>')
     '<td class="head"></td><th>a</th>'
     >>> with_plain_markup('<span class="k">if</span> <span class="n">x</span>')
     '<span class="k">if</span> x'
+    >>> formula = '<span class="math notranslate nohighlight">x</span>'
+    >>> with_plain_markup(f"{formula}, so").replace(formula, "$x$")
+    '<span class="dl-line">$x$,</span> so'
     """
+    html = INLINE_MATH.sub(r'<span class="dl-line">\g<0></span>', html)
     html = PLAIN_SPAN.sub(r"\1", html)
     html = html.replace('role="doc-biblioentry"', 'role="listitem"')
     return EMPTY_HEADER.sub(r"<td\1></td>", html)
