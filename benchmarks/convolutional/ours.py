@@ -60,8 +60,8 @@ def max_pool(batch=64):
     x, dy = (np.moveaxis(batch_last(each), -1, 0) for each in (x, dy))
 
     def step():
-        y = scratch.max_pool2d_by_halves(x)
-        return y, scratch.max_pool2d_by_halves_backward(dy, x)
+        y, pull = scratch.max_pool2d_by_halves(x)
+        return y, pull(dy)
 
     return step
 
@@ -85,7 +85,7 @@ def lenet(batch=128):
 
 
 def lenet_readable(batch=128):
-    from dlbook_lib.convolutional.lenet.scratch import LeNet5Remake
+    from dlbook_lib.convolutional.lenet.layers import LeNet5Remake
     from dlbook_lib.feedforward.autodiff.engine import Tensor
     from dlbook_lib.feedforward.autodiff.modules import SGD, CrossEntropyLoss
 

@@ -30,13 +30,13 @@ def rnn(**size):
 
 
 def gru(**size):
-    from dlbook_lib.recurrent.gated_units.scratch import GRU
+    from dlbook_lib.recurrent.gated_units.layers import GRU
 
     return layer(GRU, "gru", **size)
 
 
 def lstm(**size):
-    from dlbook_lib.recurrent.gated_units.scratch import LSTM
+    from dlbook_lib.recurrent.gated_units.layers import LSTM
 
     return layer(LSTM, "lstm", **size)
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from dlbook_lib.common import data
 from dlbook_lib.common.memory import keep_freed_memory
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.convolutional.lenet import scratch
+from dlbook_lib.convolutional.lenet import layers, scratch
 
 GOALS = {"mnist": 0.985, "fashion_mnist": 0.87}  # test accuracy
 SECONDS = 60
@@ -39,7 +39,7 @@ def main(arguments=None):
     epochs = options.epochs or (6 if options.fashion else 4)
     train, test = getattr(data, name)()
     rng = numpy_generator(options.seed)
-    state = scratch.LeNet5Remake(rng=rng, dtype="float32").state_dict()
+    state = layers.LeNet5Remake(rng=rng, dtype="float32").state_dict()
     order = np.concatenate([rng.permutation(len(train[0])) for _ in range(epochs)])
     lr = options.lr or (0.03 if options.fashion else 0.1)  # it falls to 0 in a line
     how = {"lr": lr, "momentum": 0.9, "batch_size": options.batch_size}
@@ -63,7 +63,7 @@ def progress(name):
 
 def by_numpy(state, train, test, order, how):
     """Losses (steps,), test accuracy and seconds of training."""
-    net = scratch.LeNet5Remake(rng=numpy_generator(0), dtype="float32")
+    net = layers.LeNet5Remake(rng=numpy_generator(0), dtype="float32")
     net.load_state_dict(state)
     begin = time.perf_counter()
     images = scratch.prepare(train[0], 28, "float32")
@@ -80,9 +80,9 @@ def by_pytorch(state, train, test, order, how, device, dtype="float32"):
     import torch
 
     from dlbook_lib.common.rng import torch_generator
-    from dlbook_lib.convolutional.lenet import pytorch
+    from dlbook_lib.convolutional.lenet import layers_pytorch, pytorch
 
-    net = pytorch.LeNet5Remake(rng=torch_generator(0), dtype=dtype)
+    net = layers_pytorch.LeNet5Remake(rng=torch_generator(0), dtype=dtype)
     net.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
     net.to(device)
     begin = time.perf_counter()
@@ -114,7 +114,7 @@ def beside(state, train, test, order, how, losses):
     some = order[: COMPARED * how["batch_size"]]
     which, again = np.unique(some, return_inverse=True)
     first = train[0][which], train[1][which]
-    net = scratch.LeNet5Remake(rng=numpy_generator(0), dtype="float64")
+    net = layers.LeNet5Remake(rng=numpy_generator(0), dtype="float64")
     net.load_state_dict(state)
     images = scratch.prepare(first[0], 28, "float64")
     ours = scratch.train_lenet_batch_last(net, images, first[1], again, **how)

@@ -30,7 +30,7 @@ from dlbook_lib.feedforward.autodiff.engine import no_grad, register
 from dlbook_lib.optimization.adaptive_rates import scratch as rates
 from dlbook_lib.optimization.sgd.scratch import linear_decay
 from dlbook_lib.recurrent.backpropagation_through_time import scratch as letters
-from dlbook_lib.recurrent.gated_units import scratch as gated
+from dlbook_lib.recurrent.gated_units import layers as gated
 
 GOAL = 2.2  # bits per character in validation
 COMPARED, AGREE = 20, 1e-6  # steps in float64, and the largest relative difference
@@ -142,7 +142,7 @@ def pytorch_side(device):
     from dlbook_lib.common.rng import torch_generator
     from dlbook_lib.optimization.adaptive_rates import pytorch as rates
     from dlbook_lib.recurrent.backpropagation_through_time import pytorch as letters
-    from dlbook_lib.recurrent.gated_units import pytorch as gated
+    from dlbook_lib.recurrent.gated_units import layers_pytorch as gated
 
     return SimpleNamespace(
         name=f"PyTorch on {device_name(device)}",

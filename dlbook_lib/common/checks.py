@@ -263,11 +263,31 @@ def check_same_shape(**arrays):
     """
     (first, x), *others = arrays.items()
     for name, y in others:
-        require(
-            np.shape(x) == np.shape(y),
-            f"{first} has shape {np.shape(x)} but {name} has shape {np.shape(y)}; "
-            "reshape one of them, nothing is broadcast here",
-        )
+        if np.shape(x) != np.shape(y):  # most often not, so the sentence can wait
+            sentence = f"{first} has shape {np.shape(x)} but {name} has shape"
+            advice = "reshape one of them, nothing is broadcast here"
+            require(False, f"{sentence} {np.shape(y)}; {advice}")
+
+
+def check_square(x, name, n=None, *, symmetric=False):
+    """Refuse an array `x` that is no matrix (n, n) or, if it must be, not symmetric.
+
+    >>> def newton_step(g, H):
+    ...     check_square(H, "H", len(g), symmetric=True)
+    >>> newton_step(np.ones(2), np.ones((2, 3)))
+    Traceback (most recent call last):
+    ValueError: newton_step: H must be a matrix (2, 2), not (2, 3)
+    >>> newton_step(np.ones(2), np.array([[1.0, 2.0], [0.0, 1.0]]))
+    Traceback (most recent call last):
+    ValueError: newton_step: H is not symmetric or not finite; try (H + H.T) / 2
+    """
+    shape = np.shape(x)
+    n = max(shape, default=1) if n is None else n
+    require(shape == (n, n), f"{name} must be a matrix ({n}, {n}), not {shape}")
+    require(
+        not symmetric or np.allclose(x, np.transpose(x), rtol=1e-4),
+        f"{name} is not symmetric or not finite; try ({name} + {name}.T) / 2",
+    )
 
 
 def check_in(value, name, allowed):

@@ -131,6 +131,25 @@ def test_shapes_do_not_broadcast():
         checks.check_same_shape(a=np.ones((3, 1)), b=np.ones((3, 1)), c=np.ones(3))
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (3, 3), (2,), (), (2, 2, 2)])
+def test_a_matrix_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"H must be a matrix \(2, 2\), not \("):
+        checks.check_square(np.zeros(shape), "H", 2)
+    if shape != (3, 3):
+        with pytest.raises(ValueError, match=r"H must be a matrix \((.), \1\), not \("):
+            checks.check_square(np.zeros(shape), "H")
+    checks.check_square(np.zeros((2, 2)), "H", 2)
+    checks.check_square(np.zeros((0, 0)), "H", symmetric=True)
+
+
+@pytest.mark.parametrize("H", [[[1.0, 2.0], [0.0, 1.0]], np.full((2, 2), np.nan)])
+def test_a_matrix_that_must_be_symmetric(H):
+    checks.check_square(H, "H")
+    with pytest.raises(ValueError, match=r"H is not symmetric .* try \(H \+ H.T\) / 2"):
+        checks.check_square(H, "H", symmetric=True)
+    checks.check_square([[1.0, 2.0], [2.0 + 1e-6, 1.0]], "H", symmetric=True)
+
+
 def test_choices():
     checks.check_in("sum", "reduction", ("mean", "sum"))
     with pytest.raises(ValueError, match="must be 'mean', not 'avg'"):

@@ -165,8 +165,8 @@ def attention_keys_by_queries(
     -------
     y : ndarray (..., L, Ev)
     pull : callable
-        ``pull(dy)`` gives the gradients (..., L, E), (..., S, E) and (..., S, Ev), so
-        the engine's ``fused(attention_keys_by_queries)`` is an operation on Tensors.
+        ``pull(dy)`` gives the gradients (..., L, E), (..., S, E) and (..., S, Ev), of
+        which `second_derivatives` makes an operation on Tensors.
 
     Source: Dao et al. (2022), section 3.1, for tiles and for computing again.
 
@@ -188,13 +188,7 @@ def attention_keys_by_queries(
         keep = groups * q.shape[1] * k.shape[1] * dtype.itemsize <= 2**24
     plan = tiles(groups, q.shape[1], k.shape[1])
     rooms = rooms_for(plan, k.shape[1], is_causal, keep, dtype)
-    sums = np.empty((*q.shape[:2], v.shape[2]), dtype)
-    for (i, j), room in zip(plan, rooms, strict=True):
-        seen = slice(room.shape[1])
-        p = exponentials(q[i, j], k[i, seen], j.start, is_causal, bounded, room)
-        np.matmul(p.swapaxes(1, 2), v[i, seen], out=sums[i, j])
-    total = np.where(sums[..., -1:] == 0, 1, sums[..., -1:])
-    y = sums[..., :-1] / total
+    y, total = means_by_tiles(q, k, v, is_causal, bounded, plan, rooms)
     saved = q, k, v, y, total, scale, is_causal, bounded, plan, rooms, keep
 
     def pull(dy):
@@ -206,6 +200,45 @@ def attention_keys_by_queries(
         return tuple(g.reshape(*batch, *g.shape[1:]) for g in grads)
 
     return y.reshape(*batch, *y.shape[1:]), pull
+
+
+def means_by_tiles(query, key, value, is_causal, bounded, plan, rooms):
+    r"""The forward half of `attention_keys_by_queries`, a tile of scores at a time.
+
+    Parameters
+    ----------
+    query : ndarray (G, L, E)
+        Scaled.
+    key : ndarray (G, S, E)
+    value : ndarray (G, S, Ev + 1)
+        With a column of ones.
+    is_causal, bounded
+        As in `exponentials`.
+    plan : list of (slice, slice)
+        As `tiles` gives it.
+    rooms : list of ndarray (g, S, l)
+        As `rooms_for` gives it; the exponentials are left there.
+
+    Returns
+    -------
+    output : ndarray (G, L, Ev)
+    total : ndarray (G, L, 1)
+        The sum of the weights of each query, 1 for none.
+
+    >>> x, plan = np.ones((1, 2, 1)), tiles(1, 2, 2)
+    >>> v = with_column(x, x[..., 0])
+    >>> means_by_tiles(0 * x, x, v, False, True, plan, rooms_for(plan, 2, False, True))
+    (array([[[1.],
+            [1.]]]), array([[[2.],
+            [2.]]]))
+    """
+    sums = np.empty((*query.shape[:2], value.shape[2]), value.dtype)
+    for (i, j), room in zip(plan, rooms, strict=True):
+        seen = slice(room.shape[1])
+        p = exponentials(query[i, j], key[i, seen], j.start, is_causal, bounded, room)
+        np.matmul(p.swapaxes(1, 2), value[i, seen], out=sums[i, j])
+    total = np.where(sums[..., -1:] == 0, 1, sums[..., -1:])
+    return sums[..., :-1] / total, total
 
 
 def with_column(x, column):

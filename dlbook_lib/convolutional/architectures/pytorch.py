@@ -13,7 +13,8 @@ from torch.nn.functional import (
 )
 
 from dlbook_lib.convolutional.convolution.pytorch import as_sizes
-from dlbook_lib.convolutional.strides_and_gradients.pytorch import Conv2d, output_size
+from dlbook_lib.convolutional.strides_and_gradients.layers_pytorch import Conv2d
+from dlbook_lib.convolutional.strides_and_gradients.pytorch import output_size
 from dlbook_lib.regularization.dropout.pytorch import Dropout
 
 __all__ = [

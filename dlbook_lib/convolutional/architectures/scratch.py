@@ -1,8 +1,8 @@
 """Building blocks of convolutional networks as modules, small enough to train.
 
-Each runs forward on the engine and has its weights under torch's names. Images are
-channels-first, (N, C, H, W). The layer arithmetic of the large networks is in
-`counts.py`.
+Each runs forward on the engine, can be differentiated twice and has its weights under
+torch's names. Images are channels-first, (N, C, H, W). The layer arithmetic of the
+large networks is in `counts.py`.
 """
 
 import numpy as np
@@ -17,21 +17,13 @@ from dlbook_lib.common.checks import (
     require,
 )
 from dlbook_lib.convolutional.convolution.scratch import as_sizes
-from dlbook_lib.convolutional.pooling.scratch import (
-    avg_pool2d,
-    avg_pool2d_backward,
-    max_pool2d,
-    max_pool2d_backward,
-)
-from dlbook_lib.convolutional.strides_and_gradients.scratch import Conv2d, output_size
-from dlbook_lib.feedforward.autodiff.engine import register
+from dlbook_lib.convolutional.pooling.second_derivatives import avg_pool2d, max_pool2d
+from dlbook_lib.convolutional.strides_and_gradients.layers import Conv2d
+from dlbook_lib.convolutional.strides_and_gradients.scratch import output_size
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module, Sequential
 from dlbook_lib.feedforward.autodiff.operations import cat, flatten, mean, relu
-from dlbook_lib.optimization.batch_normalization.scratch import BatchNorm2d
+from dlbook_lib.optimization.batch_normalization.layers import BatchNorm2d
 from dlbook_lib.regularization.dropout.scratch import Dropout
-
-_max_pool = register(max_pool2d, max_pool2d_backward)
-_avg_pool = register(avg_pool2d, avg_pool2d_backward)
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
@@ -145,10 +137,10 @@ class MiniAlexNet(Module):
 
     def forward(self, input):
         """Scores (N, classes) for `input` (N, in_channels, 32, 32)."""
-        x = _max_pool(relu(self.conv1(input)), 3, 2)  # (N, width, 15, 15)
-        x = _max_pool(relu(self.conv2(x)), 3, 2)  # (N, 3 · width, 7, 7)
+        x = max_pool2d(relu(self.conv1(input)), 3, 2)  # (N, width, 15, 15)
+        x = max_pool2d(relu(self.conv2(x)), 3, 2)  # (N, 3 · width, 7, 7)
         x = relu(self.conv4(relu(self.conv3(x))))
-        x = _max_pool(relu(self.conv5(x)), 3, 2)  # (N, 4 · width, 3, 3)
+        x = max_pool2d(relu(self.conv5(x)), 3, 2)  # (N, 4 · width, 3, 3)
         x = relu(self.fc1(self.dropout(flatten(x, 1))))
         return self.fc3(relu(self.fc2(self.dropout(x))))
 
@@ -182,7 +174,7 @@ class VGGBlock(Module):
         """Maps (N, out_channels, H // 2, W // 2) for `input` (N, in_channels, H, W)."""
         for _, layer in self.named_children():
             input = relu(layer(input))
-        return _max_pool(input, 2)
+        return max_pool2d(input, 2)
 
 
 class Inception(Module):
@@ -230,7 +222,7 @@ class Inception(Module):
 
     def forward(self, input):
         """Maps (N, all of the last widths, H, W) for `input` (N, in_channels, H, W)."""
-        pooled = _max_pool(input, 3, 1, 1)
+        pooled = max_pool2d(input, 3, 1, 1)
         found = [self.branch1(input)]
         for squeeze, layer in (self.branch2, self.branch3):
             found.append(layer(relu(squeeze(input))))
@@ -594,7 +586,7 @@ class Transition(Module):
 
     def forward(self, input):
         """Maps (N, out_channels, H // 2, W // 2) for `input` (N, in_channels, H, W)."""
-        return _avg_pool(self.conv(relu(self.norm(input))), 2)
+        return avg_pool2d(self.conv(relu(self.norm(input))), 2)
 
 
 def occlusion_map(predict, image, size, stride=1, fill=0.0):

@@ -475,9 +475,9 @@ def gabor(
 ):
     r"""A plane wave under a Gaussian: the weights of a simple cell.
 
-    .. math:: w&=lpha\,e^{-eta_xx'^2-eta_yy'^2}\cos(fx'+\phi)\
-              x'&=(x-x_0)\cos	au+(y-y_0)\sin	au,\quad
-              y'=-(x-x_0)\sin	au+(y-y_0)\cos	au
+    .. math:: w&=\alpha\,e^{-\beta_xx'^2-\beta_yy'^2}\cos(fx'+\phi)\\
+              x'&=(x-x_0)\cos\tau+(y-y_0)\sin\tau,\quad
+              y'=-(x-x_0)\sin\tau+(y-y_0)\cos\tau
 
     Parameters
     ----------

@@ -11,7 +11,6 @@ from dlbook_lib.common.checks import as_float, as_labels, check_number, require
 from dlbook_lib.convolutional.convolution.scratch import batch_last
 from dlbook_lib.convolutional.pooling.scratch import (
     max_pool2d_by_halves,
-    max_pool2d_by_halves_backward,
 )
 from dlbook_lib.convolutional.strides_and_gradients.by_rows import (
     correlate_by_rows,
@@ -83,26 +82,27 @@ class BatchLastLeNet:
         )
         x = np.zeros((1, 32, 32, len(images)), self.flat.dtype)
         x[0, 2:30, 2:30] = batch_last(images)
-        z1, a1 = self._stage(x, "conv1")  # (6, 28, 28, N), (6, 14, 14, N)
-        z2, a2 = self._stage(a1, "conv2")  # (16, 10, 10, N), (16, 5, 5, N)
+        pull1, a1 = self._stage(x, "conv1")  # (6, 28, 28, N), (6, 14, 14, N)
+        pull2, a2 = self._stage(a1, "conv2")  # (16, 10, 10, N), (16, 5, 5, N)
         h = [a2.reshape(400, -1)]
         for name in ("fc1", "fc2", "fc3"):
             h.append(self._dense(h[-1], name))
         loss, d = _cross_entropy(h.pop(), labels)
         for name in ("fc3", "fc2", "fc1"):
             d = self._dense_back(d, h.pop(), name)
-        d = self._stage_back(d.reshape(a2.shape), z2, a1, "conv2")
+        d = self._stage_back(d.reshape(a2.shape), pull2, a1, "conv2")
         d = to_input_by_rows(d, self.params["conv2.weight"], (14, 14))
         d *= (a1 > 0).astype(d.dtype)  # faster than by booleans
-        self._stage_back(d, z1, x, "conv1")
+        self._stage_back(d, pull1, x, "conv1")
         return loss
 
     def _stage(self, x, name):
         """Convolution, then its largest of 2 by 2, bias and rectifier."""
         z = correlate_by_rows(x, self.params[f"{name}.weight"])
-        a = np.moveaxis(max_pool2d_by_halves(np.moveaxis(z, -1, 0)), 0, -1)
+        a, pull = max_pool2d_by_halves(np.moveaxis(z, -1, 0))
+        a = np.moveaxis(a, 0, -1)
         a += self.params[f"{name}.bias"][:, None, None, None]
-        return z, np.maximum(a, 0, out=a)
+        return pull, np.maximum(a, 0, out=a)
 
     def _dense(self, x, name):
         """A dense layer of `x` (in, N), with a rectifier behind all but the last."""
@@ -119,11 +119,10 @@ class BatchLastLeNet:
         dx *= (x > 0).astype(dx.dtype)
         return dx
 
-    def _stage_back(self, d, z, x, name):
+    def _stage_back(self, d, pull, x, name):
         """Gradients of a stage's parameters from `d` (F, H, W, N), and that of `z`."""
         np.sum(d.reshape(len(d), -1), axis=1, out=self.grads[f"{name}.bias"])
-        dz = max_pool2d_by_halves_backward(np.moveaxis(d, -1, 0), np.moveaxis(z, -1, 0))
-        dz = np.moveaxis(dz, 0, -1)
+        dz = np.moveaxis(pull(np.moveaxis(d, -1, 0)), 0, -1)
         self.grads[f"{name}.weight"][...] = to_weight_by_rows(dz, x, (5, 5))
         return dz
 

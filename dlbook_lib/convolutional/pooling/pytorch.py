@@ -58,12 +58,13 @@ def max_pool2d(
 
 
 def max_pool2d_by_halves(input):
-    """As in scratch: (N, C, H, W) to (N, C, H // 2, W // 2)."""
+    """As in scratch: (N, C, H // 2, W // 2) and `pull`."""
     h, w = (n // 2 * 2 for n in input.shape[-2:])
     left, right = input[..., :h, :w:2], input[..., :h, 1:w:2]
     row = torch.where(left >= right, left, right)  # in a tie the first takes all
     top, bottom = row[..., ::2, :], row[..., 1::2, :]
-    return torch.where(top >= bottom, top, bottom)
+    y = torch.where(top >= bottom, top, bottom)
+    return y, lambda dy: torch.autograd.grad(y, input, dy)[0]
 
 
 def adaptive_windows(size, places):

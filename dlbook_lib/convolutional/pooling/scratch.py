@@ -171,10 +171,12 @@ def max_pool2d_backward(
 
 
 def max_pool2d_by_halves(input):
-    """`max_pool2d` of windows of 2 by 2: first of pairs of rows, then of columns.
+    """`max_pool2d` of windows of 2 by 2: first of pairs of columns, then of rows.
 
     Two passes of `np.maximum` and no index, one channel at a time, which stays in the
-    cache. Batch-last in memory, as from `conv2d_by_rows`, nothing is copied.
+    cache. What remains for the gradient is who has won, one byte instead of a number.
+    Columns are copied apart first: then every pass runs through memory in order.
+    Batch-last in memory, as from `conv2d_by_rows`, nothing else is copied.
 
     Parameters
     ----------
@@ -183,24 +185,36 @@ def max_pool2d_by_halves(input):
 
     Returns
     -------
-    ndarray (N, C, H // 2, W // 2) or without N
+    y : ndarray (N, C, H // 2, W // 2) or without N
         A view of an array that lies batch-last in memory.
+    pull : callable
+        ``pull(dy)`` gives the gradient (N, C, H, W) or (C, H, W).
 
-    >>> max_pool2d_by_halves([[[1.0, 2, 5, 3], [4, 0, 1, 5]]])
-    array([[[4., 5.]]])
+    >>> y, pull = max_pool2d_by_halves([[[1.0, 2, 5, 3], [4, 0, 1, 5]]])
+    >>> y, pull(y)
+    (array([[[4., 5.]]]), array([[[0., 0., 5., 0.],
+            [4., 0., 0., 0.]]]))
     """
     (oh, ow), input = pool_plan(input, 2)[3], np.asarray(input)
     if input.ndim == 3:
-        return max_pool2d_by_halves(input[None])[0]
+        y, pull = max_pool2d_by_halves(input[None])
+        return y[0], lambda dy: pull(np.asarray(dy)[None])[0]
     x = batch_last(input)[:, : 2 * oh, : 2 * ow]
     y = np.empty((len(x), oh, ow, len(input)), x.dtype)
-    for channel, out in zip(x, y, strict=True):
-        rows = np.maximum(channel[::2], channel[1::2])  # (OH, 2 OW, N)
-        np.maximum(rows[:, ::2], rows[:, 1::2], out=out)
-    return np.moveaxis(y, -1, 0)
+    left = np.empty((len(x), 2 * oh, ow, len(input)), bool)
+    top = np.empty(y.shape, bool)
+    a, b = np.empty((2, *left.shape[1:]), x.dtype)  # columns 0, 2, … and 1, 3, …
+    for c in range(len(x)):
+        a[...], b[...] = x[c, :, ::2], x[c, :, 1::2]
+        np.greater_equal(a, b, out=left[c])
+        np.maximum(a, b, out=a)  # (2 OH, OW, N)
+        np.greater_equal(a[::2], a[1::2], out=top[c])
+        np.maximum(a[::2], a[1::2], out=y[c])
+    saved = input.shape, left, top
+    return np.moveaxis(y, -1, 0), lambda dy: max_pool2d_by_halves_backward(dy, *saved)
 
 
-def max_pool2d_by_halves_backward(dy, input):
+def max_pool2d_by_halves_backward(dy, shape, left, top):
     """Gradient of `max_pool2d_by_halves`: the winner of a window takes all of `dy`.
 
     Top against bottom, then left against right; in a tie the first wins. NaN wins
@@ -208,51 +222,37 @@ def max_pool2d_by_halves_backward(dy, input):
 
     Parameters
     ----------
-    dy : array_like (N, C, H // 2, W // 2) or without N
-    input : array_like (N, C, H, W) or (C, H, W)
+    dy : array_like (N, C, H // 2, W // 2)
+    shape : tuple of int
+        That of the input, (N, C, H, W).
+    left : ndarray of bool (C, 2 (H // 2), W // 2, N)
+        Where the left one of two columns has won.
+    top : ndarray of bool (C, H // 2, W // 2, N)
+        Where the upper one of two rows has won.
 
     Returns
     -------
-    ndarray (N, C, H, W) or (C, H, W)
+    ndarray (N, C, H, W)
         A view of an array that lies batch-last in memory.
 
-    >>> max_pool2d_by_halves_backward([[[10.0]]], [[[1.0, 2], [4, 4]]])
-    array([[[ 0.,  0.],
-            [10.,  0.]]])
+    >>> left, top = np.array([[[[True]], [[False]]]]), np.array([[[[False]]]])
+    >>> max_pool2d_by_halves_backward([[[[10.0]]]], (1, 1, 2, 2), left, top)
+    array([[[[ 0.,  0.],
+             [ 0., 10.]]]])
     """
-    dy, (oh, ow) = as_float(dy, "dy", empty=True), pool_plan(input, 2)[3]
-    input = np.asarray(input)
-    shape = (*input.shape[:-2], oh, ow)
-    require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
-    if input.ndim == 3:
-        return max_pool2d_by_halves_backward(dy[None], input[None])[0]
-    x, dy = batch_last(input), batch_last(dy)
-    odd = (2 * oh, 2 * ow) != x.shape[1:3]
-    dx = (np.zeros if odd else np.empty)(x.shape, dy.dtype)
-    for g, channel, out in zip(dy, x, dx, strict=True):
-        tl, tr, bl, br = (corner.copy() for corner in _corners(channel, oh, ow))
-        top, bottom = _to_larger(g, np.maximum(tl, tr), np.maximum(bl, br))
-        parts = *_to_larger(top, tl, tr), *_to_larger(bottom, bl, br)
-        for corner, part in zip(_corners(out, oh, ow), parts, strict=True):
-            corner[...] = part
+    dy, (n, channels, h, w) = as_float(dy, "dy", empty=True), shape
+    wanted = n, channels, h // 2, w // 2
+    require(dy.shape == wanted, f"dy has shape {dy.shape} but the output has {wanted}")
+    dy, odd = batch_last(dy), h % 2 or w % 2
+    dx = (np.zeros if odd else np.empty)((channels, h, w, n), dy.dtype)
+    even = dx[:, : h // 2 * 2, : w // 2 * 2]
+    rows, part = np.empty((2, *left.shape[1:]), dy.dtype)
+    for c in range(channels):
+        np.multiply(dy[c], top[c], out=rows[::2])
+        np.subtract(dy[c], rows[::2], out=rows[1::2])
+        even[c, :, ::2] = np.multiply(rows, left[c], out=part)
+        even[c, :, 1::2] = np.subtract(rows, part, out=part)
     return np.moveaxis(dx, -1, 0)
-
-
-def _corners(channel, oh, ow):
-    """Views (OH, OW, N) of the four places that windows of 2 by 2 have in (H, W, N)."""
-    even = channel[: 2 * oh, : 2 * ow]
-    return [even[i::2, j::2] for i in (0, 1) for j in (0, 1)]
-
-
-def _to_larger(dy, first, second):
-    """`dy` (...) where it goes to the larger of two, and to the other; ties to `first`.
-
-    >>> _to_larger(np.ones(3), np.array([1.0, 2, 3]), np.array([2.0, 2, 2]))
-    (array([0., 1., 1.]), array([1., 0., 0.]))
-    """
-    won = (first >= second).astype(dy.dtype)  # a product with booleans is slower
-    won *= dy
-    return won, dy - won
 
 
 def avg_pool2d(

@@ -4,17 +4,17 @@ An average is linear in its input, and so is a maximum whose winners are known: 
 by, they stay the same. The gradient of such an operation is its transpose, and the
 gradient of that is the operation again.
 
-Each name is that of a function in `scratch`, on a `Tensor` (N, C, H, W) or (C, H, W)
-instead of an array: the pair there gives the gradient, what stands here gives the
-gradient's gradient.
+Each name is that of a function in `scratch` or `other_axes`, on a `Tensor` (N, C, ...)
+or (C, ...) instead of an array: the pair there gives the gradient, what stands here
+gives the gradient's gradient.
 """
 
 import numpy as np
 
-from dlbook_lib.convolutional.convolution.scratch import as_sizes
-from dlbook_lib.convolutional.pooling import scratch
-from dlbook_lib.feedforward.autodiff import operations  # noqa: F401
-from dlbook_lib.feedforward.autodiff.engine import primitive, raw, register
+from dlbook_lib.convolutional.convolution.scratch import as_sizes, taps
+from dlbook_lib.convolutional.pooling import other_axes, scratch
+from dlbook_lib.feedforward.autodiff import operations
+from dlbook_lib.feedforward.autodiff.engine import fused, primitive, raw, register
 
 
 def linear_map(f, f_backward, again=None):
@@ -79,19 +79,48 @@ def _adaptive_max_pool2d_again(dx, x, output_size, return_indices=False):
     return scratch._gather(dx, scratch.adaptive_max_pool2d(x, output_size, True)[1])
 
 
+def _max_pool1d_again(
+    dx, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+):
+    """The same for series (N, C, L), which are images of one row."""
+    sizes = other_axes.flat_sizes(kernel_size, stride, padding, dilation)
+    rows = other_axes.as_rows(dx), other_axes.as_rows(x)
+    return _max_pool2d_again(*rows, *sizes, ceil_mode)[..., 0, :]
+
+
+def _max_pool3d_again(
+    dx, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+):
+    """The same for volumes (N, C, D, H, W): of each slice, then along the slices."""
+    options = kernel_size, stride, (padding, dilation), (ceil_mode,)
+    y, outer, inner, _ = other_axes.pooled_twice(scratch.max_pool2d, x, *options)
+    first = _max_pool2d_again(other_axes.as_slices(dx), *inner)
+    return _max_pool2d_again(first.reshape(outer[0].shape), *outer).reshape(y.shape)
+
+
 def _lp_pool2d_of_tensors(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The definition of `lp_pool2d`, from operations on Tensors (N, C, H, W)."""
     mean = avg_pool2d(input**norm_type, kernel_size, stride, 0, ceil_mode)
     return (mean * float(np.prod(as_sizes(kernel_size, "")))) ** (1 / norm_type)
 
 
+def _stochastic_pool2d_of_tensors(input, kernel_size, stride=None, noise=None):
+    """The definition of `stochastic_pool2d`, from (N, C, H, W) to (N, C, OH, OW)."""
+    kernel, stride, _, places, _ = scratch.pool_plan(raw(input), kernel_size, stride)
+    window = [input[seen] for _, seen in taps(kernel, places, stride)]
+    window = operations.stack(window)
+    if noise is not None:
+        return operations.gather(window, 0, scratch._drawn(raw(window), noise))[0]
+    total = operations.sum(window, 0)
+    squares = operations.sum(window * window, 0)
+    return squares / operations.where(total == 0, 1.0, total)
+
+
 max_pool2d = linear_map(
     scratch.max_pool2d, scratch.max_pool2d_backward, _max_pool2d_again
 )
-max_pool2d_by_halves = linear_map(
-    scratch.max_pool2d_by_halves,
-    scratch.max_pool2d_by_halves_backward,
-    lambda dx, x: _max_pool2d_again(dx, x, 2),
+max_pool2d_by_halves = fused(
+    scratch.max_pool2d_by_halves, lambda input: max_pool2d(input, 2)
 )
 adaptive_max_pool2d = linear_map(
     scratch.adaptive_max_pool2d,
@@ -114,3 +143,16 @@ max_unpool2d = linear_map(scratch.max_unpool2d, scratch.max_unpool2d_backward)
 lp_pool2d = register(
     scratch.lp_pool2d, scratch.lp_pool2d_backward, reference=_lp_pool2d_of_tensors
 )
+stochastic_pool2d = register(
+    scratch.stochastic_pool2d,
+    scratch.stochastic_pool2d_backward,
+    reference=_stochastic_pool2d_of_tensors,
+)
+max_pool1d = linear_map(
+    other_axes.max_pool1d, other_axes.max_pool1d_backward, _max_pool1d_again
+)
+max_pool3d = linear_map(
+    other_axes.max_pool3d, other_axes.max_pool3d_backward, _max_pool3d_again
+)
+avg_pool1d = linear_map(other_axes.avg_pool1d, other_axes.avg_pool1d_backward)
+avg_pool3d = linear_map(other_axes.avg_pool3d, other_axes.avg_pool3d_backward)

@@ -1,4 +1,4 @@
-"""Convolution along three axes, and the layers besides `Conv2d`, as in `torch.nn`.
+"""Layers that convolve, as `torch.nn` has them; they can be differentiated twice.
 
 `Conv1d` and `Conv3d` are `Conv2d` with another number of axes; the transposed layers
 hold the weight of the convolution that they transpose.
@@ -6,83 +6,99 @@ hold the weight of the convolution that they transpose.
 
 import numpy as np
 
-from dlbook_lib.common.checks import (
-    as_float,
-    check_in,
-    check_positive,
-    check_rng,
-    require,
-)
+from dlbook_lib.common.checks import check_in, check_positive, check_rng, require
 from dlbook_lib.convolutional.convolution.scratch import as_sizes
+from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as tensors
 from dlbook_lib.convolutional.strides_and_gradients.scratch import (
-    Conv2d,
-    conv_nd,
-    conv_nd_backward,
-    conv_transpose_nd,
-    conv_transpose_nd_backward,
-    conv_transpose_of_tensors,
-    transpose_plan,
+    PAD_MODES,
+    conv_plan,
+    output_size,
 )
-from dlbook_lib.feedforward.autodiff.engine import register
+from dlbook_lib.convolutional.strides_and_gradients.transposed import transpose_plan
 from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
 
 
-def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """Convolution of volumes, `conv_nd` along three axes: (N, C, D, H, W) to
-    (N, F, OD, OH, OW).
+def _draw(layer, shape, bias, fan_in, rng, dtype="float64"):
+    """Start `weight` of a `shape`, and `bias` of one unless it is None."""
+    bound = fan_in**-0.5
+    layer.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+    layer.bias = None
+    if bias is not None:
+        layer.bias = Parameter(rng.uniform(-bound, bound, bias).astype(dtype))
 
-    >>> conv3d(np.ones((1, 2, 4, 4, 4)), np.ones((3, 2, 3, 3, 3)), padding=1).shape
-    (1, 3, 4, 4, 4)
+
+class Conv2d(Module):
+    r"""A convolution layer with `weight` (out, in / groups, kH, kW) and `bias` (out,).
+
+    Both start uniform in :math:`\pm1/\sqrt{\text{in}/\text{groups}\cdot k_Hk_W}`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, dilation : int or (int, int)
+    padding : int or (int, int), or {"same", "valid"}
+    groups : int
+    bias : bool
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What is put around the input, as in `pad`.
+    rng : numpy.random.Generator
+    dtype : str
+        Of the parameters. Where conventions differ: torch starts with float32.
+
+    >>> layer = Conv2d(3, 8, 3, padding="same", rng=np.random.default_rng(0))
+    >>> layer(np.ones((2, 3, 5, 5))).shape, sum(p.numel() for p in layer.parameters())
+    ((2, 8, 5, 5), 224)
     """
-    as_float(weight, "weight", ndim=5)
-    return conv_nd(input, weight, bias, stride, padding, dilation, groups)
 
+    ndim = 2  # how many axes the kernel moves along
 
-def conv3d_backward(
-    dy, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
-):
-    """Gradients of `conv3d`: (N, C, D, H, W), (F, C / groups, kD, kH, kW) and (F,)."""
-    as_float(weight, "weight", ndim=5)
-    return conv_nd_backward(dy, input, weight, bias, stride, padding, dilation, groups)
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
+        padding_mode="zeros",
+        *,
+        rng,
+        dtype="float64",
+    ):
+        super().__init__()
+        check_positive(in_channels, "in_channels", integer=True)
+        check_positive(out_channels, "out_channels", integer=True)
+        check_rng(rng)
+        check_positive(groups, "groups", integer=True)
+        require(
+            in_channels % groups == 0 == out_channels % groups,
+            f"groups must divide in_channels and out_channels, not {groups}, "
+            f"{in_channels} and {out_channels}; try 1",
+        )
+        check_in(padding_mode, "padding_mode", ("zeros", *list(PAD_MODES)[1:]))
+        kernel = as_sizes(kernel_size, "kernel_size", self.ndim)
+        stride = as_sizes(stride, "stride", self.ndim)
+        self.options = stride, padding, dilation, groups
+        self.padding_mode = padding_mode
+        shape = (out_channels, in_channels // groups, *kernel)
+        probe = np.zeros((in_channels, *(n * 99 for n in kernel)), dtype)
+        around = conv_plan(probe, np.zeros(shape, dtype), None, *self.options)[2]
+        self.around = [n for pair in reversed(around) for n in pair]
+        starts = shape, out_channels if bias else None, np.prod(shape[1:])
+        _draw(self, *starts, rng, dtype)
 
-
-def conv_transpose3d(
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """`conv_transpose_nd` along three axes: (N, C, D, H, W) and
-    (C, F / groups, kD, kH, kW) to (N, F, OD, OH, OW).
-
-    >>> conv_transpose3d(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2))).max()
-    np.float64(8.0)
-    """
-    as_float(weight, "weight", ndim=5)
-    options = stride, padding, output_padding, groups, dilation
-    return conv_transpose_nd(input, weight, bias, *options)
-
-
-def conv_transpose3d_backward(
-    dy,
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """Gradients of `conv_transpose3d`: (N, C, D, H, W), (C, F / groups, kD, kH, kW)
-    and (F,)."""
-    as_float(weight, "weight", ndim=5)
-    options = stride, padding, output_padding, groups, dilation
-    return conv_transpose_nd_backward(dy, input, weight, bias, *options)
+    def forward(self, input):
+        """Outputs (N, out, OH, OW) for `input` (N, in, H, W)."""
+        stride, padding, dilation, groups = self.options
+        if self.padding_mode != "zeros":
+            input = tensors.pad(input, self.around, self.padding_mode)
+            padding = 0
+        arguments = input, self.weight, self.bias, stride, padding, dilation
+        if groups == 1 and self.ndim == 2:
+            return tensors.conv2d_by_rows(*arguments)
+        return tensors.conv_nd(*arguments, groups)
 
 
 class Conv1d(Conv2d):
@@ -163,18 +179,13 @@ class ConvTranspose2d(Module):
         shape = (in_channels, out_channels // groups, *kernel)
         probe = np.zeros((in_channels, *(99 for _ in kernel)), dtype)
         transpose_plan(probe, np.zeros(shape, dtype), None, *self.options)
-        bound = np.prod(shape[1:]) ** -0.5
-        self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
-        self.bias = None
-        if bias:
-            start = rng.uniform(-bound, bound, out_channels)
-            self.bias = Parameter(start.astype(dtype))
+        starts = shape, out_channels if bias else None, np.prod(shape[1:])
+        _draw(self, *starts, rng, dtype)
 
     def forward(self, input):
         """Outputs (N, out, OH, OW) for `input` (N, in, H, W)."""
-        pair = conv_transpose_nd, conv_transpose_nd_backward
-        layer = register(*pair, conv_transpose_of_tensors)
-        return layer(input, self.weight, self.bias, *self.options)
+        arguments = input, self.weight, self.bias, *self.options
+        return tensors.conv_transpose_nd(*arguments)
 
 
 class ConvTranspose1d(ConvTranspose2d):
@@ -197,3 +208,49 @@ class ConvTranspose3d(ConvTranspose2d):
     """
 
     ndim = 3
+
+
+class LocallyConnected2d(Module):
+    """A layer with a kernel for each place: `weight` (out, in, kH, kW, OH, OW) and
+    `bias` (out, OH, OW), started like those of `Conv2d`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    input_size, kernel_size, stride : int or (int, int)
+    bias : bool
+    rng : numpy.random.Generator
+
+    >>> layer = LocallyConnected2d(1, 2, 5, 3, rng=np.random.default_rng(0))
+    >>> layer(np.ones((4, 1, 5, 5))).shape, sum(p.numel() for p in layer.parameters())
+    ((4, 2, 3, 3), 180)
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        input_size,
+        kernel_size,
+        stride=1,
+        bias=True,
+        *,
+        rng,
+    ):
+        super().__init__()
+        check_positive(in_channels, "in_channels", integer=True)
+        check_positive(out_channels, "out_channels", integer=True)
+        check_rng(rng)
+        self.stride, kernel = (
+            as_sizes(stride, "stride"),
+            as_sizes(kernel_size, "kernel_size"),
+        )
+        places = output_size(as_sizes(input_size, "input_size"), kernel, self.stride)
+        shape = out_channels, in_channels, *kernel, *places
+        bias = (out_channels, *places) if bias else None
+        _draw(self, shape, bias, in_channels * np.prod(kernel), rng)
+
+    def forward(self, input):
+        """Outputs (N, out, OH, OW) for `input` (N, in, H, W)."""
+        arguments = input, self.weight, self.bias, self.stride
+        return tensors.locally_connected2d(*arguments)

@@ -1,35 +1,28 @@
-r"""Strides, padding, dilation and groups in NumPy; transposed convolution; gradients.
+r"""Strides, padding, dilation and groups in NumPy; layers without sharing; gradients.
 
-Three operations suffice for training, each a sum over the taps of the kernel: the
-forward map, and the gradients with respect to its input and to its kernel. Transposed
-convolution is the second of them, used as a forward map.
+Three operations suffice for training: the forward map, and the gradients with respect
+to its input and to its kernel. They stand in `by_taps.py` and, for images that lie
+batch-last, in `by_rows.py`. The transposed convolution is in `transposed.py`.
 
 Arrays are channels-first, (N, C, L) or (N, C, H, W), or one example without N.
 """
 
 import numpy as np
 
-from dlbook_lib.common.checks import (
-    as_float,
-    check_in,
-    check_positive,
-    check_rng,
-    require,
-)
+from dlbook_lib.common.checks import as_float, check_in, check_positive, require
 from dlbook_lib.convolutional.convolution.scratch import as_sizes, batch_last, taps
-from dlbook_lib.convolutional.pooling.second_derivatives import linear_map
 from dlbook_lib.convolutional.strides_and_gradients.by_rows import (
     correlate_by_rows,
     to_input_by_rows,
     to_weight_by_rows,
 )
-from dlbook_lib.convolutional.strides_and_gradients.second_derivatives import (
-    bordered,
-    inner,
-    three_operations,
+from dlbook_lib.convolutional.strides_and_gradients.by_taps import (
+    correlate_by_taps,
+    to_input_by_taps,
+    to_weight_by_taps,
+    with_border,
+    without_border,
 )
-from dlbook_lib.feedforward.autodiff.engine import raw, register
-from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
 
 PAD_MODES = {
     "constant": "constant",
@@ -171,12 +164,6 @@ def pad_backward(dy, input, pad, mode="constant", value=None):
 
 
 _pad = pad  # where an argument is called pad as well
-padded = linear_map(
-    pad,
-    pad_backward,
-    lambda dx, _x, around, mode="constant", _=0: pad(dx, around, mode),
-)
-"""`pad` of a Tensor (...), to be differentiated any number of times."""
 
 
 def conv_plan(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -237,48 +224,6 @@ def conv_plan(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=
     return stride, dilation, [(p, p) for p in padding], places
 
 
-def _correlate(x, weight, places, stride, dilation, groups):
-    """The forward map: (N, C, ...) to (N, F, places), groups side by side."""
-    f, c, *kernel = weight.shape
-    w = weight.reshape(groups, f // groups, c, *kernel)
-    x = x.swapaxes(0, 1).reshape(groups, c, len(x), *x.shape[2:])
-    shape = groups, f // groups, x.shape[2] * np.prod(places)
-    y = np.zeros(shape, np.result_type(x, w))
-    for tap, seen in taps(tuple(kernel), places, stride, dilation):
-        y += w[(..., *tap)] @ x[seen].reshape(groups, c, -1)
-    return y.reshape(f, x.shape[2], *places).swapaxes(0, 1)
-
-
-def _to_input(dy, weight, size, stride, dilation, groups):
-    """Its transpose: (N, F, places) spread out over (N, C, *size)."""
-    f, c, *kernel = weight.shape
-    w = weight.reshape(groups, f // groups, c, *kernel)
-    n, places = len(dy), dy.shape[2:]
-    dy = dy.swapaxes(0, 1).reshape(groups, f // groups, -1)
-    dx = np.zeros((groups, c, n, *size), np.result_type(dy, w))
-    for tap, seen in taps(tuple(kernel), places, stride, dilation):
-        part = w[(..., *tap)].swapaxes(1, 2) @ dy
-        dx[seen] += part.reshape(groups, c, n, *places)
-    return dx.reshape(groups * c, n, *size).swapaxes(0, 1)
-
-
-def _to_weight(dy, x, kernel, stride, dilation, groups):
-    """The kernel's gradient: each tap's view of (N, C, ...) against (N, F, places)."""
-    (n, f, *places), c = dy.shape, x.shape[1] // groups
-    dy = dy.swapaxes(0, 1).reshape(groups, f // groups, -1)
-    x = x.swapaxes(0, 1).reshape(groups, c, n, *x.shape[2:])
-    dw = np.zeros((groups, f // groups, c, *kernel), np.result_type(dy, x))
-    for tap, seen in taps(tuple(kernel), tuple(places), stride, dilation):
-        dw[(..., *tap)] = dy @ x[seen].reshape(groups, c, -1).swapaxes(1, 2)
-    return dw.reshape(f, c, *kernel)
-
-
-def _inside(around, x):
-    """The index of what lies inside of a border of zeros, along the last axes."""
-    ends = zip(around, x.shape[2:], strict=True)
-    return (..., *(slice(low, n - high) for (low, high), n in ends))
-
-
 def conv_nd(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     r"""Cross-correlation along any number of axes, with all options.
 
@@ -311,8 +256,8 @@ def conv_nd(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)
     input, weight = np.asarray(input), np.asarray(weight)
     if input.ndim < weight.ndim:
         return conv_nd(input[None], weight, bias, *options)[0]
-    x = np.pad(input, [(0, 0), (0, 0), *around])
-    y = _correlate(x, weight, places, stride, dilation, groups)
+    x = with_border(input, around)
+    y = correlate_by_taps(x, weight, places, stride, dilation, groups)
     return y if bias is None else y + np.reshape(bias, (-1, *(1 for _ in places)))
 
 
@@ -344,47 +289,13 @@ def conv_nd_backward(
     if input.ndim < weight.ndim:
         first, *rest = conv_nd_backward(dy[None], input[None], weight, bias, *options)
         return first[0], *rest
-    x = np.pad(input, [(0, 0), (0, 0), *around])
-    dx = _to_input(dy, weight, x.shape[2:], stride, dilation, groups)
-    dweight = _to_weight(dy, x, weight.shape[2:], stride, dilation, groups)
+    x = with_border(input, around)
+    dx = to_input_by_taps(dy, weight, x.shape[2:], stride, dilation, groups)
+    dweight = to_weight_by_taps(dy, x, weight.shape[2:], stride, dilation, groups)
     dbias = (
         None if bias is None else dy.swapaxes(0, 1).reshape(shape[1], -1).sum(axis=1)
     )
-    return dx[_inside(around, dx)], dweight, dbias
-
-
-correlate, to_input, to_weight = three_operations(_correlate, _to_input, _to_weight)
-"""The same three on Tensors: the rule of each is one of the other two."""
-
-
-def conv_of_tensors(
-    input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
-):
-    """`conv_nd` of Tensors, to be differentiated any number of times.
-
-    It is the ``reference=`` of all convolutions here: `register` takes their own
-    backward halves for the gradient, and this for the gradient of the gradient.
-
-    Parameters
-    ----------
-    input : Tensor (N, C, ...) or (C, ...)
-    weight : Tensor (F, C / groups, ...)
-    bias : Tensor (F,), optional
-    stride, padding, dilation, groups
-        As in `conv_plan`.
-
-    Returns
-    -------
-    Tensor (N, F, ...) or (F, ...)
-    """
-    arrays, options = map(raw, (input, weight, bias)), (stride, padding, dilation)
-    stride, dilation, around, places = conv_plan(*arrays, *options, groups)
-    if np.ndim(raw(input)) <= len(places) + 1:
-        arguments = input[None], weight, bias, *options, groups
-        return conv_of_tensors(*arguments)[0]
-    x = bordered(input, around)
-    y = correlate(x, weight, places, stride, dilation, groups)
-    return y if bias is None else y + bias.reshape(-1, *(1 for _ in places))
+    return without_border(dx, around), dweight, dbias
 
 
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -424,6 +335,25 @@ def conv2d_backward(
     return conv_nd_backward(dy, input, weight, bias, stride, padding, dilation, groups)
 
 
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolution of volumes, `conv_nd` along three axes: (N, C, D, H, W) to
+    (N, F, OD, OH, OW).
+
+    >>> conv3d(np.ones((1, 2, 4, 4, 4)), np.ones((3, 2, 3, 3, 3)), padding=1).shape
+    (1, 3, 4, 4, 4)
+    """
+    as_float(weight, "weight", ndim=5)
+    return conv_nd(input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d_backward(
+    dy, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+):
+    """Gradients of `conv3d`: (N, C, D, H, W), (F, C / groups, kD, kH, kW) and (F,)."""
+    as_float(weight, "weight", ndim=5)
+    return conv_nd_backward(dy, input, weight, bias, stride, padding, dilation, groups)
+
+
 def conv2d_by_rows(input, weight, bias=None, stride=1, padding=0, dilation=1):
     """`conv2d` with the batch last in memory and a few output rows at a time.
 
@@ -454,14 +384,14 @@ def conv2d_by_rows(input, weight, bias=None, stride=1, padding=0, dilation=1):
     stride, dilation, around, _ = conv_plan(input, weight, bias, *options)
     if np.ndim(input) == 3:
         return conv2d_by_rows(np.asarray(input)[None], weight, bias, *options)[0]
-    y = correlate_by_rows(_bordered(input, around), weight, stride, dilation)
+    y = correlate_by_rows(_bordered_batch_last(input, around), weight, stride, dilation)
     if bias is not None:
         bias = np.asarray(bias)[:, None, None, None]
         y = np.add(y, bias, out=y if y.dtype == np.result_type(y, bias) else None)
     return np.moveaxis(y, -1, 0)
 
 
-def _bordered(input, around):
+def _bordered_batch_last(input, around):
     """The input (N, C, H, W) as (C, H, W, N) in memory, with a border of zeros."""
     x, (top, left) = batch_last(input), (low for low, _ in around)
     if not np.any(around):
@@ -499,270 +429,15 @@ def conv2d_by_rows_backward(
         arguments = dy[None], np.asarray(input)[None], weight, bias, *options
         first, *rest = conv2d_by_rows_backward(*arguments)
         return first[0], *rest
-    x, dy = _bordered(input, around), batch_last(dy)  # (C, H, W, N), (F, OH, OW, N)
+    x, dy = (
+        _bordered_batch_last(input, around),
+        batch_last(dy),
+    )  # (C, H, W, N), (F, OH, OW, N)
     dweight = to_weight_by_rows(dy, x, weight.shape[2:], stride, dilation)
     dx = to_input_by_rows(dy, weight, x.shape[1:3], stride, dilation)
     dx = np.moveaxis(dx, -1, 0)
     dbias = None if bias is None else dy.reshape(len(dy), -1).sum(axis=1)
-    return dx[_inside(around, dx)], dweight, dbias
-
-
-def transpose_plan(
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    r"""What a transposed convolution has to do along each axis; refuses what does not
-    fit. Its output has :math:`(n-1)s-2p+d(k-1)+1` places, and `output_padding` more.
-
-    Parameters
-    ----------
-    input : array_like (N, C, ...) or (C, ...)
-    weight : array_like (C, F / groups, ...)
-    bias : array_like (F,), optional
-    stride, padding, output_padding, dilation : int or tuple of int
-        `output_padding` must be below the stride or the dilation: a convolution with
-        stride s maps s sizes to one, and it says which of them is meant.
-    groups : int
-
-    Returns
-    -------
-    stride, dilation : tuple of int
-    around : list of pairs
-        What is cut off before and after.
-    size : tuple of int
-        Before that is cut off.
-
-    >>> transpose_plan(np.ones((1, 2, 5)), np.ones((2, 3, 4)), stride=2, padding=1)
-    ((2,), (1,), [(1, 1)], (12,))
-    """
-    weight = as_float(weight, "weight", ndim=(3, 4, 5))
-    ndim = weight.ndim - 2
-    input = as_float(input, "input", ndim=(ndim + 1, ndim + 2), empty=True)
-    check_positive(groups, "groups", integer=True)
-    channels, *places = input.shape[-ndim - 1 :]
-    shapes = f"(input {input.shape}, weight {weight.shape}, groups {groups})"
-    require(
-        channels == len(weight) and channels % groups == 0,
-        f"input has {channels} channels but weight expects {len(weight)}, in whole "
-        f"groups {shapes}; is weight (in, out / groups, ...)?",
-    )
-    shape, out = (
-        bias is not None and as_float(bias, "bias").shape,
-        weight.shape[1] * groups,
-    )
-    require(shape in (False, (out,)), f"bias has shape {shape}, not {(out,)} {shapes}")
-    places = as_sizes(tuple(places), "input size", ndim)
-    stride = as_sizes(stride, "stride", ndim)
-    dilation = as_sizes(dilation, "dilation", ndim)
-    padding = as_sizes(padding, "padding", ndim, low=0)
-    extra = as_sizes(output_padding, "output_padding", ndim, low=0)
-    require(
-        all(e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)),
-        f"output_padding {extra} must be below stride {stride} or dilation {dilation}",
-    )
-    each = zip(places, weight.shape[2:], stride, dilation, extra, strict=True)
-    size = tuple((n - 1) * s + d * (k - 1) + 1 + e for n, k, s, d, e in each)
-    require(
-        all(n > 2 * p for n, p in zip(size, padding, strict=True)),
-        f"padding {padding} leaves nothing of {size} {shapes}; pad less",
-    )
-    return stride, dilation, [(p, p) for p in padding], size
-
-
-def conv_transpose_nd(
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    r"""The transpose of `conv_nd`: each input number spreads a kernel over the output.
-
-    With :math:`A` the matrix of a convolution this is :math:`A^{\mathsf T}`, so that
-    :math:`\langle Ax,y\rangle=\langle x,A^{\mathsf T}y\rangle`. It is no inverse,
-    although it is called deconvolution here and there.
-
-    Parameters
-    ----------
-    input : array_like (N, C, ...) or (C, ...)
-    weight : array_like (C, F / groups, ...)
-        As the weight of the convolution it transposes.
-    bias : array_like (F,), optional
-    stride, padding, output_padding, groups, dilation
-        As in `transpose_plan`; torch has `groups` before `dilation` here.
-
-    Returns
-    -------
-    ndarray (N, F, ...) or (F, ...)
-
-    Source: Dumoulin and Visin (2016), section 4.
-
-    >>> conv_transpose_nd([[[1.0, 2.0]]], [[[1.0, 10.0, 100.0]]], stride=2)
-    array([[[  1.,  10., 102.,  20., 200.]]])
-    """
-    options = stride, padding, output_padding, groups, dilation
-    stride, dilation, around, size = transpose_plan(input, weight, bias, *options)
-    input, weight = np.asarray(input), np.asarray(weight)
-    if input.ndim < weight.ndim:
-        return conv_transpose_nd(input[None], weight, bias, *options)[0]
-    y = _to_input(input, weight, size, stride, dilation, groups)
-    y = y[_inside(around, y)]
-    return y if bias is None else y + np.reshape(bias, (-1, *(1 for _ in size)))
-
-
-def conv_transpose_nd_backward(
-    dy,
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """Gradients of `conv_transpose_nd`: the first of them is a convolution again.
-
-    Parameters
-    ----------
-    dy : array_like (N, F, ...) or (F, ...)
-    input, weight, bias, stride, padding, output_padding, groups, dilation
-        As given to `conv_transpose_nd`.
-
-    Returns
-    -------
-    dinput : ndarray (N, C, ...) or (C, ...)
-    dweight : ndarray (C, F / groups, ...)
-    dbias : ndarray (F,), or None where there is no bias
-    """
-    options = stride, padding, output_padding, groups, dilation
-    dy = as_float(dy, "dy", empty=True)
-    stride, dilation, around, size = transpose_plan(input, weight, bias, *options)
-    input, weight = np.asarray(input), np.asarray(weight)
-    left = [n - low - high for n, (low, high) in zip(size, around, strict=True)]
-    shape = (*input.shape[: 1 - weight.ndim], weight.shape[1] * groups, *left)
-    require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
-    if input.ndim < weight.ndim:
-        arguments = dy[None], input[None], weight, bias, *options
-        first, *rest = conv_transpose_nd_backward(*arguments)
-        return first[0], *rest
-    full = np.pad(dy, [(0, 0), (0, 0), *around])
-    dinput = _correlate(full, weight, input.shape[2:], stride, dilation, groups)
-    dweight = _to_weight(input, full, weight.shape[2:], stride, dilation, groups)
-    dbias = (
-        None if bias is None else dy.swapaxes(0, 1).reshape(shape[1], -1).sum(axis=1)
-    )
-    return dinput, dweight, dbias
-
-
-def conv_transpose_of_tensors(
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """`conv_transpose_nd` of Tensors, to be differentiated any number of times.
-
-    Parameters
-    ----------
-    input : Tensor (N, C, ...) or (C, ...)
-    weight : Tensor (C, F / groups, ...)
-    bias : Tensor (F,), optional
-    stride, padding, output_padding, groups, dilation
-        As in `transpose_plan`.
-
-    Returns
-    -------
-    Tensor (N, F, ...) or (F, ...)
-    """
-    arrays = map(raw, (input, weight, bias))
-    options = stride, padding, output_padding, groups, dilation
-    stride, dilation, around, size = transpose_plan(*arrays, *options)
-    if np.ndim(raw(input)) <= len(size) + 1:
-        return conv_transpose_of_tensors(input[None], weight, bias, *options)[0]
-    y = inner(to_input(input, weight, size, stride, dilation, groups), around)
-    return y if bias is None else y + bias.reshape(-1, *(1 for _ in size))
-
-
-def conv_transpose1d(
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """`conv_transpose_nd` along one axis: (N, C, L) and (C, F / groups, k) to
-    (N, F, places)."""
-    as_float(weight, "weight", ndim=3)
-    options = stride, padding, output_padding, groups, dilation
-    return conv_transpose_nd(input, weight, bias, *options)
-
-
-def conv_transpose1d_backward(
-    dy,
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """Gradients of `conv_transpose1d`: (N, C, L), (C, F / groups, k) and (F,)."""
-    as_float(weight, "weight", ndim=3)
-    options = stride, padding, output_padding, groups, dilation
-    return conv_transpose_nd_backward(dy, input, weight, bias, *options)
-
-
-def conv_transpose2d(
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """`conv_transpose_nd` along two axes: (N, C, H, W) and (C, F / groups, kH, kW) to
-    (N, F, OH, OW)."""
-    as_float(weight, "weight", ndim=4)
-    options = stride, padding, output_padding, groups, dilation
-    return conv_transpose_nd(input, weight, bias, *options)
-
-
-def conv_transpose2d_backward(
-    dy,
-    input,
-    weight,
-    bias=None,
-    stride=1,
-    padding=0,
-    output_padding=0,
-    groups=1,
-    dilation=1,
-):
-    """Gradients of `conv_transpose2d`: (N, C, H, W), (C, F / groups, kH, kW), (F,)."""
-    as_float(weight, "weight", ndim=4)
-    options = stride, padding, output_padding, groups, dilation
-    return conv_transpose_nd_backward(dy, input, weight, bias, *options)
+    return without_border(dx, around), dweight, dbias
 
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
@@ -921,132 +596,3 @@ def locally_connected2d_backward(dy, input, weight, bias=None, stride=1):
         dinput[seen] += np.einsum("fchw,nfhw->nchw", weight[:, :, i, j], dy)
         dweight[:, :, i, j] = np.einsum("nfhw,nchw->fchw", dy, input[seen])
     return dinput, dweight, None if bias is None else dy.sum(axis=0)
-
-
-class Conv2d(Module):
-    r"""A convolution layer with `weight` (out, in / groups, kH, kW) and `bias` (out,).
-
-    Both start uniform in :math:`\pm1/\sqrt{\text{in}/\text{groups}\cdot k_Hk_W}`.
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-    kernel_size, stride, dilation : int or (int, int)
-    padding : int or (int, int), or {"same", "valid"}
-    groups : int
-    bias : bool
-    padding_mode : {"zeros", "reflect", "replicate", "circular"}
-        What is put around the input, as in `pad`.
-    rng : numpy.random.Generator
-    dtype : str
-        Of the parameters. Where conventions differ: torch starts with float32.
-
-    >>> layer = Conv2d(3, 8, 3, padding="same", rng=np.random.default_rng(0))
-    >>> layer(np.ones((2, 3, 5, 5))).shape, sum(p.numel() for p in layer.parameters())
-    ((2, 8, 5, 5), 224)
-    """
-
-    ndim = 2  # how many axes the kernel moves along
-
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        bias=True,
-        padding_mode="zeros",
-        *,
-        rng,
-        dtype="float64",
-    ):
-        super().__init__()
-        check_positive(in_channels, "in_channels", integer=True)
-        check_positive(out_channels, "out_channels", integer=True)
-        check_rng(rng)
-        check_positive(groups, "groups", integer=True)
-        require(
-            in_channels % groups == 0 == out_channels % groups,
-            f"groups must divide in_channels and out_channels, not {groups}, "
-            f"{in_channels} and {out_channels}; try 1",
-        )
-        check_in(padding_mode, "padding_mode", ("zeros", *list(PAD_MODES)[1:]))
-        kernel = as_sizes(kernel_size, "kernel_size", self.ndim)
-        stride = as_sizes(stride, "stride", self.ndim)
-        self.options = stride, padding, dilation, groups
-        self.padding_mode = padding_mode
-        shape = (out_channels, in_channels // groups, *kernel)
-        probe = np.zeros((in_channels, *(n * 99 for n in kernel)), dtype)
-        around = conv_plan(probe, np.zeros(shape, dtype), None, *self.options)[2]
-        self.around = [n for pair in reversed(around) for n in pair]
-        bound = np.prod(shape[1:]) ** -0.5
-        self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
-        self.bias = None
-        if bias:
-            start = rng.uniform(-bound, bound, out_channels)
-            self.bias = Parameter(start.astype(dtype))
-
-    def forward(self, input):
-        """Outputs (N, out, OH, OW) for `input` (N, in, H, W)."""
-        stride, padding, dilation, groups = self.options
-        if self.padding_mode != "zeros":
-            input = padded(input, self.around, self.padding_mode)
-            padding = 0
-        arguments = input, self.weight, self.bias, stride, padding, dilation
-        if groups == 1 and self.ndim == 2:
-            layer = conv2d_by_rows, conv2d_by_rows_backward, conv_of_tensors
-            return register(*layer)(*arguments)
-        layer = conv_nd, conv_nd_backward, conv_of_tensors
-        return register(*layer)(*arguments, groups)
-
-
-class LocallyConnected2d(Module):
-    """A layer with a kernel for each place: `weight` (out, in, kH, kW, OH, OW) and
-    `bias` (out, OH, OW), started like those of `Conv2d`.
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-    input_size, kernel_size, stride : int or (int, int)
-    bias : bool
-    rng : numpy.random.Generator
-
-    >>> layer = LocallyConnected2d(1, 2, 5, 3, rng=np.random.default_rng(0))
-    >>> layer(np.ones((4, 1, 5, 5))).shape, sum(p.numel() for p in layer.parameters())
-    ((4, 2, 3, 3), 180)
-    """
-
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        input_size,
-        kernel_size,
-        stride=1,
-        bias=True,
-        *,
-        rng,
-    ):
-        super().__init__()
-        check_positive(in_channels, "in_channels", integer=True)
-        check_positive(out_channels, "out_channels", integer=True)
-        check_rng(rng)
-        self.stride, kernel = (
-            as_sizes(stride, "stride"),
-            as_sizes(kernel_size, "kernel_size"),
-        )
-        places = output_size(as_sizes(input_size, "input_size"), kernel, self.stride)
-        bound = (in_channels * np.prod(kernel)) ** -0.5
-        shape = out_channels, in_channels, *kernel, *places
-        self.weight = Parameter(rng.uniform(-bound, bound, shape))
-        self.bias = None
-        if bias:
-            self.bias = Parameter(rng.uniform(-bound, bound, (out_channels, *places)))
-
-    def forward(self, input):
-        """Outputs (N, out, OH, OW) for `input` (N, in, H, W)."""
-        layer = register(locally_connected2d, locally_connected2d_backward)
-        return layer(input, self.weight, self.bias, self.stride)

@@ -3,12 +3,25 @@
 A convolution is linear in its input and linear in its kernel. So are its two gradients,
 and the rule of each of the three operations is one of the other two: nothing new is
 needed for the gradient of a gradient, or for the gradient of that.
+
+Each name is that of a function in `scratch` or `transposed`, on Tensors instead of
+arrays: the pair there gives the gradient, and `conv_of_tensors` or another definition
+in operations on Tensors gives the gradient's gradient.
 """
 
 import numpy as np
 
-from dlbook_lib.feedforward.autodiff import operations  # noqa: F401
-from dlbook_lib.feedforward.autodiff.engine import primitive
+from dlbook_lib.convolutional.pooling.second_derivatives import linear_map
+from dlbook_lib.convolutional.strides_and_gradients import scratch, transposed
+from dlbook_lib.convolutional.strides_and_gradients.by_taps import (
+    correlate_by_taps,
+    to_input_by_taps,
+    to_weight_by_taps,
+    with_border,
+    without_border,
+)
+from dlbook_lib.feedforward.autodiff import operations
+from dlbook_lib.feedforward.autodiff.engine import primitive, raw, register
 
 
 def three_operations(correlate, to_input, to_weight):
@@ -65,19 +78,113 @@ def three_operations(correlate, to_input, to_weight):
     return forward, back, tune
 
 
-def _bordered(x, around):
-    return np.pad(x, [(0, 0), (0, 0), *around])
-
-
-def _inner(x, around):
-    ends = zip(around, x.shape[2:], strict=True)
-    return x[(..., *(slice(low, n - high) for (low, high), n in ends))]
-
-
-bordered = primitive(
-    _bordered, lambda g, _y, _x, around: inner(g, around), name="bordered"
+correlate, to_input, to_weight = three_operations(
+    correlate_by_taps, to_input_by_taps, to_weight_by_taps
 )
-"""A Tensor (N, C, ...) with zeros around its last axes, as pairs of counts say."""
+bordered = primitive(
+    with_border, lambda g, _y, _x, around: inner(g, around), name="bordered"
+)
+inner = primitive(
+    without_border, lambda g, _y, _x, around: bordered(g, around), name="inner"
+)
 
-inner = primitive(_inner, lambda g, _y, _x, around: bordered(g, around), name="inner")
-"""What lies inside of such a border."""
+
+def conv_of_tensors(
+    input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+):
+    """`conv_nd` of Tensors, to be differentiated any number of times.
+
+    It is the ``reference=`` of all convolutions here: `register` takes their own
+    backward halves for the gradient, and this for the gradient of the gradient.
+
+    Parameters
+    ----------
+    input : Tensor (N, C, ...) or (C, ...)
+    weight : Tensor (F, C / groups, ...)
+    bias : Tensor (F,), optional
+    stride, padding, dilation, groups
+        As in `conv_plan`.
+
+    Returns
+    -------
+    Tensor (N, F, ...) or (F, ...)
+    """
+    arrays, options = map(raw, (input, weight, bias)), (stride, padding, dilation)
+    stride, dilation, around, places = scratch.conv_plan(*arrays, *options, groups)
+    if np.ndim(raw(input)) <= len(places) + 1:
+        arguments = input[None], weight, bias, *options, groups
+        return conv_of_tensors(*arguments)[0]
+    x = bordered(input, around)
+    y = correlate(x, weight, places, stride, dilation, groups)
+    return y if bias is None else y + bias.reshape(-1, *(1 for _ in places))
+
+
+def conv_transpose_of_tensors(
+    input,
+    weight,
+    bias=None,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+):
+    """`conv_transpose_nd` of Tensors, to be differentiated any number of times.
+
+    Parameters
+    ----------
+    input : Tensor (N, C, ...) or (C, ...)
+    weight : Tensor (C, F / groups, ...)
+    bias : Tensor (F,), optional
+    stride, padding, output_padding, groups, dilation
+        As in `transpose_plan`.
+
+    Returns
+    -------
+    Tensor (N, F, ...) or (F, ...)
+    """
+    arrays = map(raw, (input, weight, bias))
+    options = stride, padding, output_padding, groups, dilation
+    stride, dilation, around, size = transposed.transpose_plan(*arrays, *options)
+    if np.ndim(raw(input)) <= len(size) + 1:
+        return conv_transpose_of_tensors(input[None], weight, bias, *options)[0]
+    y = inner(to_input(input, weight, size, stride, dilation, groups), around)
+    return y if bias is None else y + bias.reshape(-1, *(1 for _ in size))
+
+
+def _locally_connected2d_of_tensors(input, weight, bias=None, stride=1):
+    """The definition of `locally_connected2d`: a product of matrices at each place."""
+    f, _, *kernel, height, width = weight.shape
+    seen = unfold(input, tuple(kernel), 1, 0, stride)  # (N, C · kH · kW, places)
+    kernels = operations.reshape(weight, f, seen.shape[1], height * width)
+    y = operations.einsum("nkp,fkp->nfp", seen, kernels)
+    y = operations.reshape(y, len(input), f, height, width)
+    return y if bias is None else y + bias
+
+
+def _registered(module, name, reference):
+    """The pair of a module as an operation of any order."""
+    pair = getattr(module, name), getattr(module, f"{name}_backward")
+    return register(*pair, reference=reference)
+
+
+conv_nd = _registered(scratch, "conv_nd", conv_of_tensors)
+conv1d = _registered(scratch, "conv1d", conv_of_tensors)
+conv2d = _registered(scratch, "conv2d", conv_of_tensors)
+conv3d = _registered(scratch, "conv3d", conv_of_tensors)
+conv2d_by_rows = _registered(scratch, "conv2d_by_rows", conv_of_tensors)
+_transpose = conv_transpose_of_tensors
+conv_transpose_nd = _registered(transposed, "conv_transpose_nd", _transpose)
+conv_transpose1d = _registered(transposed, "conv_transpose1d", _transpose)
+conv_transpose2d = _registered(transposed, "conv_transpose2d", _transpose)
+conv_transpose3d = _registered(transposed, "conv_transpose3d", _transpose)
+locally_connected2d = _registered(
+    scratch, "locally_connected2d", _locally_connected2d_of_tensors
+)
+pad = linear_map(
+    scratch.pad,
+    scratch.pad_backward,  # what is put around is the same whatever the input
+    lambda dx, _x, around, mode="constant", _=0: scratch.pad(dx, around, mode),
+)
+unfold = linear_map(scratch.unfold, scratch.unfold_backward)
+fold = linear_map(scratch.fold, scratch.fold_backward)

@@ -824,7 +824,7 @@ class PoissonHead:
 
 
 class HeteroscedasticHead:
-    r"""A Gaussian whose precision :math:`eta=\zeta(a)` is an output too.
+    r"""A Gaussian whose precision :math:`\beta=\zeta(a)` is an output too.
 
     A target of D numbers takes 2 D outputs: the means first, then the a's.
 

@@ -353,11 +353,16 @@ class Adam(Optimizer):
         return lr / seen[0] * s / (np.sqrt(r) / seen[1] ** 0.5 + eps)
 
 
-class AdamInPlace(Adam):
-    """The same as `Adam`, with every pass in the memory of one scratch array.
+MEANS = {"exp_avg": 0, "exp_avg_sq": 1, "max_exp_avg_sq": 1}  # and which beta it has
 
-    Both roots of the corrections are folded into two numbers. It takes about
-    three quarters of the time: the other one asks for new memory eight times a step.
+
+class AdamInPlace(Adam):
+    """The same as `Adam` in ten passes, all in the memory of one scratch array.
+
+    The means are kept without their factors, s / (1 − ρ₁) and r / (1 − ρ₂), so that a
+    gradient is added as it is, and the corrections are folded into two numbers.
+    `state_dict` gives and takes the means themselves. It takes about two thirds of the
+    time: `Adam` goes through memory more often, and asks for new memory eight times.
 
     Parameters
     ----------
@@ -367,26 +372,46 @@ class AdamInPlace(Adam):
     """
 
     def _change(self, g, state, *, lr, betas, eps, amsgrad, **_):
+        factors = [1 - beta for beta in betas]
         if not state:
             names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * amsgrad
             state.update({name: np.zeros_like(g) for name in names}, step=0)
+            state["factors"] = factors
+        elif state["factors"] != factors:
+            for name in MEANS.keys() & state.keys():
+                state[name] *= state["factors"][MEANS[name]] / factors[MEANS[name]]
+            state["factors"] = factors
         state["step"] += 1
         s, r = state["exp_avg"], state["exp_avg_sq"]
-        work = np.multiply(g, 1 - betas[0], out=np.empty_like(s))
         s *= betas[0]
-        s += work
-        work *= g
-        work *= (1 - betas[1]) / (1 - betas[0])
+        s += g
+        work = np.multiply(g, g, out=np.empty_like(s))
         r *= betas[1]
         r += work
         if amsgrad:
             r = np.maximum(state["max_exp_avg_sq"], r, out=state["max_exp_avg_sq"])
-        seen = [1 - beta ** state["step"] for beta in betas]
+        pairs = zip(factors, betas, strict=True)
+        seen = [factor / (1 - beta ** state["step"]) for factor, beta in pairs]
         np.sqrt(r, out=work)
-        work += eps * seen[1] ** 0.5
+        work += eps / seen[1] ** 0.5
         np.divide(s, work, out=work)
-        work *= lr / seen[0] * seen[1] ** 0.5
+        work *= lr * seen[0] / seen[1] ** 0.5
         return work
+
+    def state_dict(self):
+        """As in `Adam`, but the means are copies."""
+        found = super().state_dict()
+        for state in found["state"].values():
+            factors = state.pop("factors")
+            for name in MEANS.keys() & state.keys():
+                state[name] = state[name] * factors[MEANS[name]]
+        return found
+
+    def load_state_dict(self, state_dict):
+        """As in `Adam`."""
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            state["factors"] = [1.0, 1.0]
 
 
 class AdamW(Adam):

@@ -1,23 +1,9 @@
 """Normalisation in PyTorch: torch's own, and the parts that torch keeps to itself."""
 
 import torch
-from torch.nn import (
-    BatchNorm1d,
-    BatchNorm2d,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    LayerNorm,
-)
 from torch.nn.functional import batch_norm, group_norm, instance_norm, layer_norm
 
 __all__ = [
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "LayerNorm",
     "affine",
     "batch_norm",
     "batch_norm_by_channel",

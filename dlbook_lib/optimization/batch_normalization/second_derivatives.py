@@ -1,21 +1,21 @@
 """Normalisation that can be differentiated twice, for Tensors.
 
 Each name is that of a function in `scratch`, on a `Tensor` (N, C, ...) instead of an
-array. The pair there gives values and gradients; what stands here is the definition in
-operations on Tensors, and serves where the gradient is differentiated again.
+array. What stands there gives values and gradients; what stands here is the definition
+in operations on Tensors, and serves where the gradient is differentiated again.
 """
 
 from dlbook_lib.feedforward.autodiff import operations
-from dlbook_lib.feedforward.autodiff.engine import raw, register
+from dlbook_lib.feedforward.autodiff.engine import fused, raw, register
 from dlbook_lib.optimization.batch_normalization import scratch
 
 
 def _standardized(input, dim, eps):
-    """`scratch.standardize` of a Tensor (...)."""
-    if not input.numel():  # there is no mean of nothing
+    """`scratch.standardize` of a Tensor or array (...)."""
+    if not raw(input).size:  # there is no mean of nothing
         return input * 1.0
-    centred = input - input.mean(dim, keepdim=True)
-    var = (centred * centred).mean(dim, keepdim=True)
+    centred = input - operations.mean(input, dim, keepdim=True)
+    var = operations.mean(centred * centred, dim, keepdim=True)
     return centred / operations.sqrt(var + eps)
 
 
@@ -79,9 +79,14 @@ def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     return _affine(operations.reshape(y, input.shape), weight, bias)
 
 
+def _batch_norm_by_channel(input, weight, bias, eps=1e-5):
+    return _batch_norm(input, None, None, weight, bias, training=True, eps=eps)
+
+
 batch_norm = register(scratch.batch_norm, scratch.batch_norm_backward, _batch_norm)
 instance_norm = register(
     scratch.instance_norm, scratch.instance_norm_backward, _instance_norm
 )
 layer_norm = register(scratch.layer_norm, scratch.layer_norm_backward, _layer_norm)
 group_norm = register(scratch.group_norm, scratch.group_norm_backward, _group_norm)
+batch_norm_by_channel = fused(scratch.batch_norm_by_channel, _batch_norm_by_channel)

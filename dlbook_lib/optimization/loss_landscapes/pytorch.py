@@ -123,6 +123,7 @@ def as_parameters(params):
 
 def hessian_product(loss, params):
     """As in scratch: a function from v (n,) to H v (n,)."""
+    params = as_parameters(params)
     options = {"allow_unused": True, "materialize_grads": True}
     slopes = torch.autograd.grad(loss, params, create_graph=True, **options)
     slope = torch.cat([g.reshape(-1) for g in slopes])
@@ -149,6 +150,7 @@ def sharpness(loss, params, steps=30, *, rng):
     def product(v):
         return of_params(v.to(params[0].dtype)).double()
 
+    params = as_parameters(params)
     of_params, n = hessian_product(loss, params), sum(p.numel() for p in params)
     return hessian_eigenvalues(product, n, steps, rng=rng)[-1].item()
 

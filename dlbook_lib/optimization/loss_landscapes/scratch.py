@@ -3,7 +3,8 @@ r"""Loss landscapes: what can be asked of any loss, on the plane or in a network
 How far a step can be trusted, which settings are the same network, how rare a minimum
 is, what repeated products do, and how sharp the valley of a real network is, from
 products of its Hessian with vectors alone. Surfaces to try it on stand in `surfaces`,
-the methods that step by curvature in `second_order`.
+the methods that step by curvature in `second_order`, and what makes of a network a
+function that they can step on in `parameters`.
 """
 
 from math import factorial
@@ -17,6 +18,7 @@ from dlbook_lib.common.checks import (
     check_positive,
     check_rng,
     check_same_shape,
+    check_square,
     require,
 )
 from dlbook_lib.feedforward.autodiff.engine import Tensor, grad, no_grad, raw
@@ -323,7 +325,7 @@ def power_norms(W, steps):
     array([1., 2., 4., 8.])
     """
     W = as_float(W, "W", ndim=2)
-    require(W.shape[0] == W.shape[1], f"W must be square, not {W.shape}")
+    check_square(W, "W")
     check_finite(W, "W")
     check_positive(steps, "steps", integer=True)
     power, growth = np.eye(len(W), dtype=W.dtype), [1.0]
@@ -355,7 +357,7 @@ def power_from_eigenvalues(W, t):
     array([[8., 7.], [0., 1.]])
     """
     W = as_float(W, "W", ndim=2)
-    require(W.shape[0] == W.shape[1], f"W must be square, not {W.shape}")
+    check_square(W, "W")
     check_finite(W, "W")
     check_positive(t, "t", integer=True, zero=True)
     values, V = np.linalg.eig(W)
@@ -380,7 +382,7 @@ def hessian_product(loss, params):
     ----------
     loss : Tensor of shape ()
         With its graph, as the model gives it.
-    params : list of Parameter (...)
+    params : iterable of Parameter (...)
         With n entries in all.
 
     Returns
@@ -422,7 +424,8 @@ def hessian_product(loss, params):
 
 
 def as_parameters(params):
-    """A list of Tensors (...) that require gradients."""
+    """A list of Tensors (...) that require gradients, also of ``parameters()``."""
+    params = list(params) if hasattr(params, "__next__") else params
     require(
         isinstance(params, (list, tuple)) and params,
         "params must be a list of Parameters; try list(model.parameters())",
@@ -476,7 +479,7 @@ def sharpness(loss, params, steps=30, *, rng):
     ----------
     loss : Tensor of shape ()
         With its graph.
-    params : list of Parameter (...)
+    params : iterable of Parameter (...)
     steps : int
         Products of Hessian and vector that may be spent.
     rng : numpy.random.Generator

@@ -26,6 +26,7 @@ from dlbook_lib.common.checks import (
     check_number,
     check_positive,
     check_same_shape,
+    check_square,
     require,
 )
 from dlbook_lib.feedforward.autodiff.engine import Tensor, grad
@@ -61,7 +62,7 @@ def newton_step(x, g, H, damping=0.0):
     x, g = as_float(x, "x", ndim=1), as_float(g, "g", ndim=1)
     H = as_float(H, "H", ndim=2)
     check_same_shape(x=x, g=g)
-    require(H.shape == (len(x), len(x)), f"H is {H.shape} but x {x.shape}; give (n, n)")
+    check_square(H, "H", len(x))
     check_positive(damping, "damping", zero=True)
     damped = H + damping * np.eye(len(x), dtype=H.dtype)
     require(
@@ -203,6 +204,10 @@ def strong_wolfe(along, start, t=1.0, c1=1e-4, c2=0.9, tol=1e-9, max_ls=25):
 
     Source: Nocedal and Wright 2006, algorithms 3.5 and 3.6, with the safeguards of
     minFunc (Schmidt 2005), which torch has too.
+
+    Where conventions differ: that a place is no lower than the last one ends the growth
+    from the third place on, as in torch; in the book already from the second. So the
+    second may be taken although the first, too steep, was lower.
 
     >>> def along(t):
     ...     return Place(t, (t - 3) ** 2, 2 * (t - 3))
@@ -570,7 +575,7 @@ def bfgs_update(B, s, y):
         as_float(y, "y", ndim=1),
     )
     check_same_shape(s=s, y=y)
-    require(B.shape == (len(s), len(s)), f"B is {B.shape} but s {s.shape}; give (n, n)")
+    check_square(B, "B", len(s))
     ys = y @ s
     if ys <= 1e-10:
         return B

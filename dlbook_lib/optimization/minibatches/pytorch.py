@@ -178,15 +178,16 @@ def logistic_hessians(params, input, target):
 def newton_noise(gradients, hessians, n, draws=100, damping=0.0, *, rng):
     """As in scratch: two numbers."""
     count, size = gradients.shape
-    ridge, known = damping * torch.eye(size).to(hessians), len(hessians) == 1
-    mean, h = gradients.mean(dim=0), hessians.mean(dim=0) + ridge
-    step, errors = torch.linalg.solve(h, mean), []
-    for row in random_batches(count, n, draws, rng=rng):
-        share = torch.bincount(row, minlength=count).to(gradients) / n
+    known, ridge = len(hessians) == 1, damping * torch.eye(size).to(hessians)
+
+    def gradient_and_step(rows):
+        share = torch.bincount(rows, minlength=count).to(gradients) / len(rows)
+        h = hessians[0] if known else torch.tensordot(share, hessians, 1)
         g = share @ gradients
-        local = h if known else torch.tensordot(share, hessians, 1) + ridge
-        newton = torch.linalg.solve(local, g)
-        pair = ((g - mean) ** 2).sum(), ((newton - step) ** 2).sum()
-        errors.append(torch.stack(pair))
-    gradient_error, newton_error = torch.stack(errors).mean(dim=0).sqrt().tolist()
-    return gradient_error / float(mean.norm()), newton_error / float(step.norm())
+        return torch.stack([g, torch.linalg.solve(h + ridge, g)])
+
+    right = gradient_and_step(torch.arange(count, device=gradients.device))
+    batches = random_batches(count, n, draws, rng=rng)
+    wrong = [((gradient_and_step(rows) - right) ** 2).sum(dim=1) for rows in batches]
+    errors = torch.stack(wrong).mean(dim=0).sqrt() / right.norm(dim=1)
+    return tuple(errors.tolist())

@@ -708,23 +708,23 @@ def newton_noise(gradients, hessians, n, draws=100, damping=0.0, *, rng):
     count, size = gradients.shape
     require(
         hessians.shape in ((count, size, size), (1, size, size)),
-        f"hessians {hessians.shape} do not fit gradients {gradients.shape}; pass (N or "
-        "1, P, P)",
+        f"hessians {hessians.shape} do not fit; pass ({count} or 1, {size}, {size})",
     )
     check_number(damping, "damping", 0)
-    ridge, known = damping * np.eye(size, dtype=hessians.dtype), len(hessians) == 1
-    mean, h = gradients.mean(axis=0), hessians.mean(axis=0) + ridge
+    known, ridge = len(hessians) == 1, damping * np.eye(size, dtype=hessians.dtype)
     require(
         known or damping or n >= size,
-        f"a Hessian is singular: a batch of {n} for {size} parameters; make it larger, "
-        "or set damping",
+        f"a Hessian is singular: {n} examples for {size} parameters; try damping",
     )
-    step, errors = np.linalg.solve(h, mean), []
-    for row in random_batches(count, n, draws, rng=rng):
-        share = np.bincount(row, minlength=count).astype(gradients.dtype) / n
+
+    def gradient_and_step(rows):
+        share = (np.bincount(rows, minlength=count) / len(rows)).astype(gradients.dtype)
+        h = hessians[0] if known else np.tensordot(share, hessians, 1)
         g = share @ gradients
-        local = h if known else np.tensordot(share, hessians, 1) + ridge
-        newton = np.linalg.solve(local, g)
-        errors.append([((g - mean) ** 2).sum(), ((newton - step) ** 2).sum()])
-    errors = np.sqrt(np.mean(errors, axis=0))
-    return tuple((errors / [np.linalg.norm(mean), np.linalg.norm(step)]).tolist())
+        return np.stack([g, np.linalg.solve(h + ridge, g)])
+
+    right = gradient_and_step(np.arange(count))
+    batches = random_batches(count, n, draws, rng=rng)
+    wrong = [((gradient_and_step(rows) - right) ** 2).sum(axis=1) for rows in batches]
+    errors = np.sqrt(np.mean(wrong, axis=0)) / np.linalg.norm(right, axis=1)
+    return tuple(errors.tolist())

@@ -34,9 +34,6 @@ class Momentum(Optimizer):
 class EMAMomentum(Momentum):
     """As in scratch: averages (...) of the gradients."""
 
-    def __init__(self, params, lr=1e-3, momentum=0.9):
-        super().__init__(params, lr, momentum)
-
     def _change(self, g, state, *, lr, momentum, **_):
         if not state:
             state["average"] = torch.zeros_like(g)
@@ -50,9 +47,6 @@ def average_lr(lr, momentum):
 
 class Nesterov(Momentum):
     """As in scratch: velocities (...) and the gradient after the look-ahead."""
-
-    def __init__(self, params, lr=1e-3, momentum=0.9):
-        super().__init__(params, lr, momentum)
 
     def step(self, closure):
         """As in scratch: `closure` is called at the look-ahead."""

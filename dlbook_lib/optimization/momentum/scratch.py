@@ -12,7 +12,7 @@ what it was given at the old rate, while torch's buffer is multiplied by the new
 
 import numpy as np
 
-from dlbook_lib.common.checks import check_between, check_positive, require
+from dlbook_lib.common.checks import check_number, check_positive, require
 from dlbook_lib.feedforward.autodiff import operations  # noqa: F401 (p.add_)
 from dlbook_lib.feedforward.autodiff.engine import enable_grad, no_grad
 from dlbook_lib.optimization.sgd.scratch import Optimizer
@@ -155,13 +155,12 @@ def average_lr(lr, momentum):
     '1.00'
     """
     check_positive(lr, "lr", zero=True)
-    check_positive(momentum, "momentum", zero=True)
-    check_between(momentum, "momentum", 0, 1)
+    check_number(momentum, "momentum", 0, 1)
     require(momentum < 1, "momentum must be below 1; with 1 there is no terminal speed")
     return lr / (1 - momentum)
 
 
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     r"""Momentum with the gradient after the look-ahead,
 
     .. math::
@@ -187,9 +186,6 @@ class Nesterov(Optimizer):
     >>> w
     array([0.125])
     """
-
-    def __init__(self, params, lr=1e-3, momentum=0.9):
-        super().__init__(params, {"lr": lr, "momentum": momentum})
 
     def step(self, closure):
         """Look ahead, let `closure` compute loss and gradients there, and step.
@@ -219,11 +215,3 @@ class Nesterov(Optimizer):
                     p.copy_(home)
         super().step()
         return loss
-
-    def _change(self, g, state, *, lr, momentum, **_):
-        if not state:
-            state["velocity"] = np.zeros_like(g)
-        v = state["velocity"]
-        v *= momentum
-        v -= lr * g
-        return -v

@@ -29,8 +29,8 @@ import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
-    check_between,
     check_in,
+    check_number,
     check_positive,
     check_same_shape,
     require,
@@ -106,19 +106,16 @@ class Optimizer:
         for name in self.defaults:
             if name in FLAGS:
                 check_in(group[name], name, (True, False))
+            elif name in FRACTIONS:
+                check_number(group[name], name, 0, 1)
             elif name != "betas":  # a pair, which Adam looks at
                 check_positive(group[name], name, zero=True)
-                if name in FRACTIONS:
-                    check_between(group[name], name, 0, 1)
-        params = group["params"]
-        one = isinstance(params, (Tensor, np.ndarray))
-        require(
-            one
-            or (hasattr(params, "__iter__") and not isinstance(params, (str, dict))),
-            f"params of a group must be a list, not {type(params).__name__}",
-            TypeError,
-        )
-        group["params"] = [as_parameter(p) for p in ([params] if one else params)]
+        params, kind = group["params"], type(group["params"]).__name__
+        if isinstance(params, (Tensor, np.ndarray)):
+            params = [params]
+        is_list = hasattr(params, "__iter__") and not isinstance(params, (str, dict))
+        require(is_list, f"params of a group must be a list, not {kind}", TypeError)
+        group["params"] = [as_parameter(p) for p in params]
         arrays = [p.data for g in [*self.param_groups, group] for p in g["params"]]
         require(
             len({id(a) for a in arrays}) == len(arrays),
@@ -192,28 +189,24 @@ class Optimizer:
         ValueError
             If there are other groups, or other numbers or shapes of parameters.
         """
-        is_state = isinstance(state_dict, dict) and set(state_dict) == {
-            "state",
-            "param_groups",
-        }
+        parts = {"state", "param_groups"}
+        is_state = isinstance(state_dict, dict) and set(state_dict) == parts
         require(is_state, "pass what state_dict() of an optimizer gives", TypeError)
         groups = state_dict["param_groups"]
         sizes = [len(group["params"]) for group in self.param_groups]
         found = [len(group["params"]) for group in groups]
         require(
             found == sizes,
-            f"there are groups of {found} parameters but it has {sizes}; were the "
-            "optimizers made in the same way?",
+            f"there are groups of {found} parameters but it has {sizes}; make it alike",
         )
         own = [p for group in self.param_groups for p in group["params"]]
-        numbers = [i for group in groups for i in group["params"]]
-        state = {}
+        state, numbers = {}, [i for group in groups for i in group["params"]]
         for p, i in zip(own, numbers, strict=True):
             for name, value in state_dict["state"].get(i, {}).items():
-                value = (
-                    int(value) if name == "step" else np.asarray(value).astype(p.dtype)
-                )
-                if name != "step":
+                if name == "step":
+                    value = int(value)
+                else:
+                    value = np.asarray(value).astype(p.dtype)
                     check_same_shape(**{name: value, "parameter": p.data})
                 state.setdefault(p, {})[name] = value
         self.state = state
@@ -493,9 +486,8 @@ class LinearLR(LRScheduler):
 
     def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5):
         check_positive(start_factor, "start_factor")
-        check_between(start_factor, "start_factor", 0, 1)
-        check_positive(end_factor, "end_factor", zero=True)
-        check_between(end_factor, "end_factor", 0, 1)
+        check_number(start_factor, "start_factor", 0, 1)
+        check_number(end_factor, "end_factor", 0, 1)
         check_positive(total_iters, "total_iters", integer=True)
         self.start_factor, self.end_factor = start_factor, end_factor
         self.total_iters = total_iters
@@ -634,8 +626,7 @@ class OneCycleLR(LRScheduler):
         for name in ("max_lr", "div_factor", "final_div_factor"):
             check_positive(given[name], name)
         for name in ("pct_start", "base_momentum", "max_momentum"):
-            check_positive(given[name], name, zero=True)
-            check_between(given[name], name, 0, 1)
+            check_number(given[name], name, 0, 1)
         for name in ("cycle_momentum", "three_phase"):
             check_in(given[name], name, (True, False))
         check_in(anneal_strategy, "anneal_strategy", ("cos", "linear"))
@@ -646,15 +637,11 @@ class OneCycleLR(LRScheduler):
         check_positive(total_steps, "total_steps", integer=True)
         up, end = pct_start * total_steps - 1, total_steps - 1
         first, low, high = max_lr / div_factor, base_momentum, max_momentum
-        last = first / final_div_factor
-        if three_phase:
-            self.ends = 0.0, up, 2 * up, end  # the steps between which a phase lies
-            self.lrs = first, max_lr, first, last
-            self.momenta = high, low, high, high
-        else:
-            self.ends = 0.0, up, end
-            self.lrs = first, max_lr, last
-            self.momenta = high, low, high
+        turns = [(0.0, first, high), (up, max_lr, low), (2 * up, first, high)]
+        turns.append((end, first / final_div_factor, high))
+        if not three_phase:
+            del turns[2]
+        self.ends, self.lrs, self.momenta = zip(*turns, strict=True)
         self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         for group in optimizer.param_groups:
             group["initial_lr"] = first

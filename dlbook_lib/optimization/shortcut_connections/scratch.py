@@ -18,6 +18,7 @@ from dlbook_lib.common.checks import (
     check_positive,
     check_same_shape,
 )
+from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import no_grad, register
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module
 from dlbook_lib.feedforward.linear_models.scratch import (
@@ -277,10 +278,37 @@ def dense_block_backward(dy, input, weights, biases):
     return dy, dweights, dbiases
 
 
-_residual = register(residual, residual_backward)
-_highway = register(highway, highway_backward)
-_gated_skip = register(gated_skip, gated_skip_backward)
-_dense_layer = register(dense_layer, dense_layer_backward)
+# The same definitions in operations on Tensors, for second derivatives.
+
+
+def _residual_of_tensors(input, weight1, bias1, weight2, bias2, projection=None):
+    hidden = operations.relu(operations.linear(input, weight1, bias1))
+    short = input if projection is None else operations.linear(input, projection)
+    return short + operations.linear(hidden, weight2, bias2)
+
+
+def _highway_of_tensors(input, weight, bias, gate_weight, gate_bias):
+    h = operations.relu(operations.linear(input, weight, bias))
+    t = operations.sigmoid(operations.linear(input, gate_weight, gate_bias))
+    return t * h + (1 - t) * input
+
+
+def _gated_skip_of_tensors(input, earlier, weight, skip_weight, gate_weight, gate_bias):
+    near = operations.linear(input, weight)
+    far = operations.linear(earlier, skip_weight)
+    g = operations.sigmoid(operations.linear(earlier, gate_weight, gate_bias))
+    return operations.relu(g * near + (1 - g) * far)
+
+
+def _dense_layer_of_tensors(input, weight, bias):
+    new = operations.relu(operations.linear(input, weight, bias))
+    return operations.cat([input, new], dim=-1)
+
+
+_residual = register(residual, residual_backward, _residual_of_tensors)
+_highway = register(highway, highway_backward, _highway_of_tensors)
+_gated_skip = register(gated_skip, gated_skip_backward, _gated_skip_of_tensors)
+_dense_layer = register(dense_layer, dense_layer_backward, _dense_layer_of_tensors)
 
 
 class ResidualBlock(Module):

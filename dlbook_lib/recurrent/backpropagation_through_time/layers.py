@@ -32,6 +32,15 @@ names, so a recurrent layer is::
     class GRU(RNNBase):
         gates, state_names = 3, ("h",)
         kernel = staticmethod(gru_kernel)
+        cell = staticmethod(gru_step)
+
+The **cell** is what the kernel does at one step, in operations on Tensors::
+
+    states = cell(input, states, *weights)
+
+from (N, D) and a tuple of (N, H) to the next tuple. It serves where the gradient is to
+be differentiated again: `layers_of_tensors` unrolls it. Without it a layer can be
+differentiated once.
 """
 
 import numpy as np
@@ -65,7 +74,7 @@ def steps(batch_sizes, reverse=False):
     return places[::-1] if reverse else places
 
 
-def check_kernel(input, batch_sizes, states, weights, gates=1):
+def check_kernel(input, batch_sizes, states, weights, gates=1, projects=False):
     """Refuse arguments of a kernel that do not fit together.
 
     Parameters
@@ -78,6 +87,9 @@ def check_kernel(input, batch_sizes, states, weights, gates=1):
     weights : tuple of ndarray
         (gates H, D), (gates H, H), and perhaps twice (gates H,).
     gates : int
+    projects : bool
+        Whether a weight (P, H) may stand after all others. If it does, the first state
+        is (N, P), and the second weight (gates H, P).
 
     >>> w = np.ones((5, 4)), np.ones((5, 5))
     >>> check_kernel(np.ones((3, 4)), [2, 2], (np.ones((2, 5)),), w)
@@ -92,15 +104,20 @@ def check_kernel(input, batch_sizes, states, weights, gates=1):
     require(total == given, f"batch_sizes add up to {total} but input has {given} rows")
     groups = {"states": states, "weights": weights}
     for name, group in groups.items():
-        is_tuple = isinstance(group, (tuple, list)) and len(group) > 0
-        kind = type(group).__name__
-        require(is_tuple, f"{name} must be a tuple of arrays, not {kind}", TypeError)
+        sentence = f"{name} must be a tuple of arrays, not {type(group).__name__}"
+        require(isinstance(group, (tuple, list)) and group, sentence, TypeError)
     arrays = {f"{n}[{i}]": x for n, g in groups.items() for i, x in enumerate(g)}
-    width = as_float(states[0], "states[0]", ndim=2, empty=True).shape[1]
-    rows, count = gates * width, len(weights)
-    require(count in (2, 4), f"weights must be 2 arrays, or 4 with biases, not {count}")
-    shapes = [(int(sizes[0]), width)] * len(states)
-    shapes += [(rows, shape[1]), (rows, width), (rows,), (rows,)]
+    projected = projects and len(weights) % 2 == 1
+    few, count = 3 if projected else 2, len(weights)
+    sentence = f"weights must be {few} arrays, or {few + 2} with biases, not {count}"
+    require(count in (few, few + 2), sentence)
+    width, shown = (
+        as_float(states[i], f"states[{i}]", ndim=2, empty=True).shape[1]
+        for i in (-1, 0 if projected else -1)
+    )
+    n, rows = int(sizes[0]), gates * width
+    shapes = [(n, shown), *[(n, width)] * (len(states) - 1), (rows, shape[1])]
+    shapes += [(rows, shown), *[(rows,)] * (count - few), (shown, width)]
     for (name, x), wanted in zip(arrays.items(), shapes, strict=False):
         found = as_float(x, name, empty=True).shape
         require(found == wanted, f"{name} has shape {found} but must have {wanted}")
@@ -215,13 +232,88 @@ def pull_layers(pulls, doutput, dends, directions=1, masks=None):
     return doutput, tuple(map(np.stack, zip(*dstates, strict=True))), dweights
 
 
-def with_results(f):
+def layer_of_tensors(cell, input, batch_sizes, states, weights, reverse=False):
+    """One layer in one direction, a step at a time: a kernel, but for its `pull`.
+
+    Parameters
+    ----------
+    cell : callable
+        ``states = cell(input, states, *weights)``, as the module's first lines say.
+    input : Tensor (K, D)
+    batch_sizes : array_like of int (T,)
+    states : tuple of Tensor (N, H)
+    weights : tuple of Tensor (gates H, D), (gates H, H), ...
+    reverse : bool
+
+    Returns
+    -------
+    output : Tensor (K, H)
+    ends : list of Tensor (N, H)
+
+    >>> def count(x, states):
+    ...     return (states[0] + x,)
+    >>> layer_of_tensors(count, np.ones((3, 1)), [2, 1], (np.zeros((2, 1)),), ())[0]
+    array([[1.],
+           [1.],
+           [2.]])
+    """
+    outputs = []
+    for rows in steps(batch_sizes, reverse):
+        n = rows.stop - rows.start
+        moved = cell(input[rows], [s[:n] for s in states], *weights)
+        pairs = zip(moved, states, strict=True)
+        states = [operations.cat([new, old[n:]]) for new, old in pairs]
+        outputs.append(moved[0])
+    return operations.cat(outputs[::-1] if reverse else outputs), states
+
+
+def layers_of_tensors(
+    cell, input, batch_sizes, states, weights, bidirectional=False, masks=None
+):
+    """`run_layers` in operations on Tensors, to be differentiated any number of times.
+
+    Parameters
+    ----------
+    cell : callable
+        As in `layer_of_tensors`; the other arguments are those of `run_layers`.
+    input : Tensor (K, D)
+    batch_sizes : array_like of int (T,)
+    states : tuple of Tensor (L, N, H)
+    weights : list of tuple of Tensor (gates H, D), (gates H, H), ...
+    bidirectional : bool
+    masks : list of ndarray (K, H) or (K, 2 H), optional
+
+    Returns
+    -------
+    output : Tensor (K, H) or (K, 2 H)
+    ends : list of Tensor, as `states`
+    """
+    directions = 2 if bidirectional else 1
+    ends = []
+    for layer in range(len(weights) // directions):
+        if layer and masks:
+            input = input * masks[layer - 1]
+        outputs = []
+        for k in range(layer * directions, (layer + 1) * directions):
+            start, reverse = [s[k] for s in states], k % directions == 1
+            options = input, batch_sizes, start, weights[k], reverse
+            y, end = layer_of_tensors(cell, *options)
+            outputs.append(y)
+            ends.append(end)
+        input = operations.cat(outputs, dim=1)
+    return input, [operations.stack(kind) for kind in zip(*ends, strict=True)]
+
+
+def with_results(f, reference=None):
     """Make an operation with several results of a function that knows its backward.
 
     Parameters
     ----------
     f : callable
         ``results, pull = f(x, ...)``, then ``dx, ... = pull(dresult, ...)``, arrays.
+    reference : callable, optional
+        ``results = reference(x, ...)``, the same composed of operations on Tensors, as
+        in the engine's `fused`.
 
     Returns
     -------
@@ -252,7 +344,10 @@ def with_results(f):
 
             return np.concatenate([y.ravel() for y in results]), pull_line
 
-        numbers = fused(line)(*args)
+        def line_of_tensors(*tensors):
+            return operations.cat([y.reshape(-1) for y in reference(*tensors)])
+
+        numbers = fused(line, reference and line_of_tensors)(*args)
         ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes]).tolist()
         cuts = zip([0, *ends], ends, shapes, strict=False)
         return [numbers[a:b].reshape(shape) for a, b, shape in cuts]
@@ -285,9 +380,14 @@ class RNNBase(Module):
         How many blocks of H rows the weights have; a subclass says it.
     state_names : tuple of str
         One for each kind of state.
+    cell : callable or None
+        One step on Tensors, if the layer is to be differentiated twice.
+    proj_size : int
+        How wide the first kind of state is, if not H, as in an `LSTM` that shows less
+        than it keeps; its kernel then gets a weight (proj_size, H) after all others.
     """
 
-    gates, state_names = 1, ("h",)
+    gates, state_names, cell, proj_size = 1, ("h",), None, 0
 
     def __init__(
         self,
@@ -306,6 +406,9 @@ class RNNBase(Module):
         check_positive(input_size, "input_size", integer=True)
         check_positive(hidden_size, "hidden_size", integer=True)
         check_positive(num_layers, "num_layers", integer=True)
+        check_positive(self.proj_size, "proj_size", integer=True, zero=True)
+        sentence = f"proj_size is {self.proj_size} but must be below hidden_size"
+        require(self.proj_size < hidden_size, f"{sentence}, {hidden_size}")
         check_in(bias, "bias", (True, False))
         check_in(batch_first, "batch_first", (True, False))
         check_number(dropout, "dropout", 0, 1)
@@ -314,18 +417,30 @@ class RNNBase(Module):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional, self.rng = dropout, bidirectional, rng
-        rows, bound = self.gates * hidden_size, hidden_size**-0.5
         directions = ("", "_reverse")[: 1 + bidirectional]
-        self.names = []
-        for end in [f"l{k}{way}" for k in range(num_layers) for way in directions]:
-            below = hidden_size * len(directions)
-            wide = input_size if end.startswith("l0") else below
-            shapes = {"weight_ih": (rows, wide), "weight_hh": (rows, hidden_size)}
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {}
-            self.names.append([f"{name}_{end}" for name in shapes])
-            for name, shape in shapes.items():
-                start = rng.uniform(-bound, bound, shape).astype(dtype)
-                setattr(self, f"{name}_{end}", Parameter(start))
+        self.names, wide, bound = [], input_size, hidden_size**-0.5
+        for k in range(num_layers):
+            for way in directions:
+                shapes = self._shapes(wide)
+                self.names.append([f"{name}_l{k}{way}" for name in shapes])
+                for name, shape in zip(self.names[-1], shapes.values(), strict=True):
+                    start = rng.uniform(-bound, bound, shape).astype(dtype)
+                    setattr(self, name, Parameter(start))
+            wide = self.shown_size * len(directions)
+
+    def _shapes(self, wide):
+        """Names and shapes of the weights that a direction needs for (K, wide)."""
+        rows, shown = self.gates * self.hidden_size, self.shown_size
+        shapes = {"weight_ih": (rows, wide), "weight_hh": (rows, shown)}
+        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if self.bias else {}
+        if self.proj_size:
+            shapes["weight_hr"] = shown, self.hidden_size
+        return shapes
+
+    @property
+    def shown_size(self):
+        """How wide the first kind of state is, and the output of one direction."""
+        return self.proj_size or self.hidden_size
 
     @property
     def all_weights(self):
@@ -388,14 +503,15 @@ class RNNBase(Module):
         """The states (L, N, H) to start from, a list: `hx`, or zeros if it is None."""
         layers = self.num_layers * (2 if self.bidirectional else 1)
         kinds = len(self.state_names)
+        widths = [self.shown_size, *[self.hidden_size] * (kinds - 1)]
         if hx is None:
-            return [np.zeros((layers, count, self.hidden_size), dtype)] * kinds
+            return [np.zeros((layers, count, width), dtype) for width in widths]
         hx = (hx,) if kinds == 1 else hx
         names = ", ".join(f"{name}_0" for name in self.state_names)
         is_tuple = isinstance(hx, (tuple, list)) and len(hx) == kinds
         require(is_tuple, f"hx must be a tuple ({names}), not {hx!r}", TypeError)
-        shape = (layers, *([count] if batched else []), self.hidden_size)
-        for name, s in zip(self.state_names, hx, strict=True):
+        for name, s, width in zip(self.state_names, hx, widths, strict=True):
+            shape = (layers, *([count] if batched else []), width)
             found = as_float(raw(s), f"{name}_0", empty=True).shape
             sentence = f"{name}_0 has shape {found} but must have {shape}: layers and "
             require(found == shape, f"{sentence}directions, sequences, units")
@@ -406,11 +522,13 @@ class RNNBase(Module):
         kinds, groups = len(self.state_names), [len(names) for names in self.names]
         masks = self._masks(len(input), raw(input).dtype)
 
-        def run(input, *arrays):
-            each = iter(arrays[kinds:])
+        def arguments(input, *rest):
+            each = iter(rest[kinds:])
             weights = [tuple(next(each) for _ in range(n)) for n in groups]
-            options = batch_sizes, arrays[:kinds], weights, self.bidirectional, masks
-            output, ends, pull = run_layers(self.kernel, input, *options)
+            return input, batch_sizes, rest[:kinds], weights, self.bidirectional, masks
+
+        def run(*arrays):
+            output, ends, pull = run_layers(self.kernel, *arguments(*arrays))
 
             def pull_results(doutput, *dends):
                 dinput, dstates, dweights = pull(doutput, dends)
@@ -418,14 +536,19 @@ class RNNBase(Module):
 
             return (output, *ends), pull_results
 
+        def run_of_tensors(*tensors):
+            output, ends = layers_of_tensors(self.cell, *arguments(*tensors))
+            return output, *ends
+
         weights = [p for group in self.all_weights for p in group]
-        return with_results(run)(input, *states, *weights)
+        reference = self.cell and run_of_tensors
+        return with_results(run, reference)(input, *states, *weights)
 
     def _masks(self, rows, dtype):
         """Dropout masks for what goes from a layer to the next, or None."""
         if not (self.training and self.dropout and self.num_layers > 1):
             return None
-        shape = rows, self.hidden_size * (2 if self.bidirectional else 1)
+        shape = rows, self.shown_size * (2 if self.bidirectional else 1)
         drawn = range(self.num_layers - 1)
         return [
             dropout_mask(shape, self.dropout, rng=self.rng, dtype=dtype) for _ in drawn
@@ -438,7 +561,7 @@ class RNNBase(Module):
     def extra_repr(self):
         """Sizes and options, as torch prints them."""
         text = f"{self.input_size}, {self.hidden_size}"
-        usual = {"num_layers": 1, "bias": True, "batch_first": False}
+        usual = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False}
         usual |= {"dropout": 0.0, "bidirectional": False}
         for name, value in usual.items():
             if getattr(self, name) != value:

@@ -211,11 +211,10 @@ class CharRNN(nn.Module):
             wide = rnn.input_size
             self.embedding = Embedding(vocab_size, wide, rng=rng, dtype=dtype)
         self.rnn = rnn
-        self.output = nn.Linear(
-            rnn.hidden_size, vocab_size, dtype=getattr(torch, dtype)
-        )
+        shown = getattr(rnn, "proj_size", 0) or rnn.hidden_size
+        self.output = nn.Linear(shown, vocab_size, dtype=getattr(torch, dtype))
         for p in self.output.parameters():
-            bound = rnn.hidden_size**-0.5
+            bound = shown**-0.5
             nn.init.uniform_(p, -bound, bound, generator=rng)
 
     def forward(self, input, hx=None):

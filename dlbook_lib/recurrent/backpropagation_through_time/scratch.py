@@ -46,6 +46,7 @@ from dlbook_lib.recurrent.unfolding.scratch import (
     rnn_cell,
     state_slope,
 )
+from dlbook_lib.recurrent.unfolding.second_derivatives import rnn_step
 
 # ------------------------------------------------------------------ one layer, by hand
 
@@ -323,6 +324,7 @@ class RNN(RNNBase):
         super().__init__(input_size, hidden_size, *options, rng=rng, dtype=dtype)
         self.nonlinearity = nonlinearity
         self.kernel = partial(rnn_inputs_in_one_product, nonlinearity=nonlinearity)
+        self.cell = partial(rnn_step, nonlinearity=nonlinearity)
 
 
 # --------------------------------------------------------------- the loss of a sequence
@@ -624,7 +626,11 @@ def embedding_backward(dy, input, weight):
     return None, dweight
 
 
-_embedding = register(embedding, embedding_backward)
+def _embedding_of_tensors(input, weight):
+    return weight[np.asarray(raw(input))]
+
+
+_embedding = register(embedding, embedding_backward, _embedding_of_tensors)
 
 
 class Embedding(Module):
@@ -697,7 +703,8 @@ class CharRNN(Module):
         if embedding:
             self.embedding = Embedding(vocab_size, rnn.input_size, **options)
         self.rnn = rnn
-        self.output = Linear(rnn.hidden_size, vocab_size, **options)
+        shown = getattr(rnn, "proj_size", 0) or rnn.hidden_size
+        self.output = Linear(shown, vocab_size, **options)
 
     def forward(self, input, hx=None):
         """Scores (T, N, V) of the next letters, and the state, for `input` (T, N)."""

@@ -71,6 +71,13 @@ def gates_from_input(input, w_ih, bias, scale):
     return gates
 
 
+def _parted(weights):
+    """w_ih, w_hh, both biases or none in a list, and w_hr or None."""
+    w_ih, w_hh, *rest = weights
+    w_hr = rest.pop() if len(rest) % 2 else None
+    return w_ih, w_hh, rest, w_hr
+
+
 def lstm_at_once(input, batch_sizes, states, weights, reverse=False):
     """`lstm_cell` along whole sequences.
 
@@ -83,12 +90,14 @@ def lstm_at_once(input, batch_sizes, states, weights, reverse=False):
     states : tuple of ndarray (N, H)
         h and c before the first step.
     weights : tuple of ndarray (4 H, D), (4 H, H), and perhaps (4 H,), (4 H,)
+        With one more, (P, H), what is shown goes through it: then h and `output` are P
+        wide, and the second weight is (4 H, P).
     reverse : bool
         Whether time runs from the end.
 
     Returns
     -------
-    output : ndarray (K, H)
+    output : ndarray (K, H) or (K, P)
     ends : tuple of ndarray (N, H)
     pull : callable
         ``dinput, dstates, dweights = pull(doutput, dends)``.
@@ -98,14 +107,15 @@ def lstm_at_once(input, batch_sizes, states, weights, reverse=False):
     >>> ends[1]
     array([[1.]])
     """
-    check_kernel(input, batch_sizes, states, weights, 4)
-    (h, c), (w_ih, w_hh, *biases) = states, weights
+    check_kernel(input, batch_sizes, states, weights, 4, projects=True)
+    (w_ih, w_hh, biases, w_hr), (h, c) = _parted(weights), states
     scale = np.array([0.5, 0.5, 1, 0.5], input.dtype)[:, None, None]
     shift, w = 1 - scale, gate_blocks(w_hh, scale)
     bias = biases[0] + biases[1] if biases else None
     gates = gates_from_input(input, w_ih, bias, scale)  # (4, K, H): i, f, g, o
-    output, memory = np.empty((2, *gates.shape[1:]), gates.dtype)
-    h, c, work = h.copy(), c.copy(), np.empty((4, *h.shape), gates.dtype)
+    shown, memory = np.empty((2, *gates.shape[1:]), gates.dtype)
+    output = shown if w_hr is None else np.empty((len(input), len(w_hr)), gates.dtype)
+    h, c, work = h.copy(), c.copy(), np.empty((4, *c.shape), gates.dtype)
     for rows in steps(batch_sizes, reverse):
         z, n = gates[:, rows], rows.stop - rows.start
         z += np.matmul(h[:n], w, out=work[:, :n])
@@ -115,11 +125,23 @@ def lstm_at_once(input, batch_sizes, states, weights, reverse=False):
         i, f, g, o = z
         m = np.multiply(f, c[:n], out=memory[rows])  # the next c
         m += np.multiply(i, g, out=work[0, :n])
-        y = np.tanh(m, out=output[rows])
+        y = np.tanh(m, out=shown[rows])
         y *= o
-        h[:n], c[:n] = y, m
+        h[:n] = y if w_hr is None else np.matmul(y, w_hr.T, out=output[rows])
+        c[:n] = m
     saved = input, batch_sizes, states, weights, reverse, gates, output, memory
     return output, (h, c), lambda *dy: lstm_at_once_backward(*dy, *saved)
+
+
+def _lstm_slopes(gates, memory, past):
+    """Of h by o's score and of c by the others (K, 4, H), of h by c, and tanh c."""
+    (i, f, g, o), shown = gates, np.tanh(memory)
+    dz = np.empty((len(memory), 4, memory.shape[1]), memory.dtype)
+    dz[:, 0] = (1 - i) * i * g
+    dz[:, 1] = (1 - f) * f * past
+    dz[:, 2] = (1 - g * g) * i
+    dz[:, 3] = (1 - o) * o * shown
+    return dz, (1 - shown * shown) * o, shown
 
 
 def lstm_at_once_backward(
@@ -129,13 +151,13 @@ def lstm_at_once_backward(
 
     Parameters
     ----------
-    dy : ndarray (K, H)
+    dy : ndarray (K, H) or (K, P)
     dends : tuple of ndarray (N, H)
     input, batch_sizes, states, weights, reverse
         As before.
     gates : ndarray (4, K, H)
         i, f, g, o.
-    output, memory : ndarray (K, H)
+    output, memory : ndarray (K, H) or (K, P), (K, H)
         h and c after each step.
 
     Returns
@@ -143,28 +165,30 @@ def lstm_at_once_backward(
     dinput : ndarray (K, D)
     dstates, dweights : tuple of ndarray, as `states` and `weights`
     """
-    (h, c), (w_ih, w_hh, *biases), (i, f, g, o) = states, weights, gates
-    flat = np.empty((len(input), len(w_hh)), gates.dtype)
-    dz = flat.reshape(len(flat), 4, len(w_hh) // 4)
-    shown = np.tanh(memory)
-    dz[:, 0] = (1 - i) * i * g  # by what i, f and g act on c, and o on h
-    dz[:, 1] = (1 - f) * f * before(memory, c, batch_sizes, reverse)
-    dz[:, 2] = (1 - g * g) * i
-    dz[:, 3] = (1 - o) * o * shown
-    slope = (1 - shown * shown) * o  # of h by c
-    dh, dc = (d.copy() for d in dends)
+    (w_ih, w_hh, biases, w_hr), (h, c), (_, f, _, o) = _parted(weights), states, gates
+    last = memory, c, batch_sizes, reverse
+    dz, slope, shown = _lstm_slopes(gates, memory, before(*last))
+    flat = dz.reshape(len(dz), len(w_hh))
+    (dh, dc), doutput = (d.copy() for d in dends), np.empty_like(output)
     for rows in steps(batch_sizes, not reverse):
         d, n = dz[rows], rows.stop - rows.start
         eh, ec = dh[:n], dc[:n]
         eh += dy[rows]
-        ec += eh * slope[rows]
+        e = eh
+        if w_hr is not None:  # of what was shown before it went through w_hr
+            doutput[rows] = eh
+            e = eh @ w_hr
+        ec += e * slope[rows]
         d[:, :3] *= ec[:, None]
-        d[:, 3] *= eh
+        d[:, 3] *= e
         ec *= f[rows]
         np.matmul(flat[rows], w_hh, out=eh)
     dw_hh = flat.T @ before(output, h, batch_sizes, reverse)
     db = np.ones(len(dz), dz.dtype) @ flat
-    return flat @ w_ih, (dh, dc), (flat.T @ input, dw_hh, *(db for _ in biases))
+    dweights = [flat.T @ input, dw_hh, *(db for _ in biases)]
+    if w_hr is not None:
+        dweights.append(doutput.T @ (o * shown))
+    return flat @ w_ih, (dh, dc), tuple(dweights)
 
 
 def gru_at_once(input, batch_sizes, states, weights, reverse=False):

@@ -1,15 +1,11 @@
 """Long-term dependencies in PyTorch: autograd's way back, links, leaks and clocks."""
 
 import torch
-from torch import nn
 from torch.nn.functional import linear
 
 from dlbook_lib.recurrent.unfolding.pytorch import rnn_cell, state_slope
 
 __all__ = [
-    "ClockworkRNN",
-    "LeakyRNN",
-    "SkipRNN",
     "alpha_of_half_life",
     "as_alpha",
     "as_periods",
@@ -26,6 +22,7 @@ __all__ = [
     "proposal",
     "proposal_slope",
     "pull_leaky",
+    "run_leaky",
     "skip_rnn",
     "square",
     "state_gradients",
@@ -135,17 +132,11 @@ def leaky_inputs_in_one_product(
 ):
     """As in scratch, with autograd for `pull`: rows (K, D) to (K, H)."""
     leaves = [x.detach().requires_grad_() for x in (input, states[0], *weights)]
-    x, h, w_ih, w_hh, *biases, _ = leaves
-    bend = {"linear": torch.clone}.get(nonlinearity) or getattr(torch, nonlinearity)
+    x, start, w_ih, w_hh, *biases, _ = leaves
     with torch.enable_grad():
-        rows = list((x @ w_ih.T + sum(biases)).split([int(n) for n in batch_sizes]))
-        keep = check_leaky(x, rows, (h,), leaves[2:])
-        for t in sorted(range(len(rows)), reverse=reverse):
-            n = len(rows[t])
-            v = bend(rows[t] + h[:n] @ w_hh.T)
-            rows[t] = keep[t] * h[:n] + (1 - keep[t]) * v
-            h = torch.cat([rows[t], h[n:]])
-        output = torch.cat(rows)
+        keep = check_leaky(x, batch_sizes, (start,), leaves[2:])
+        sums, options = x @ w_ih.T + sum(biases), (batch_sizes, reverse, nonlinearity)
+        output, h = run_leaky(sums, start, w_hh, keep, *options)[1:]
 
     def pull(doutput, dends):
         pairs = (output, h), leaves, (doutput, *dends)
@@ -153,6 +144,19 @@ def leaky_inputs_in_one_product(
         return dx, (dh,), tuple(rest)
 
     return output.detach(), (h.detach(),), pull
+
+
+def run_leaky(sums, start, w_hh, keep, batch_sizes, reverse=False, nonlinearity="tanh"):
+    """As in scratch, but `sums` stay: (K, H), (K, H) and (N, H)."""
+    bend = {"linear": torch.clone}.get(nonlinearity) or getattr(torch, nonlinearity)
+    rows, h = list(sums.split([int(n) for n in batch_sizes])), start
+    values = rows.copy()
+    for t in sorted(range(len(rows)), reverse=reverse):
+        n = len(rows[t])
+        values[t] = bend(rows[t] + h[:n] @ w_hh.T)
+        rows[t] = keep[t] * h[:n] + (1 - keep[t]) * values[t]
+        h = torch.cat([rows[t], h[n:]])
+    return torch.cat(values), torch.cat(rows), h
 
 
 def pull_leaky(doutput, dend, slope, w_hh, keep, batch_sizes, reverse=False):
@@ -166,68 +170,6 @@ def pull_leaky(doutput, dend, slope, w_hh, keep, batch_sizes, reverse=False):
         da[t] = slopes[t] * (1 - keep[t]) * parts[t]
         back = torch.cat([keep[t] * parts[t] + da[t] @ w_hh, back[n:]])
     return torch.cat(da), torch.cat(parts), back
-
-
-class _OneLayer(nn.RNN):
-    """The parameters of torch's own `RNN`, one layer (H, D), started by `rng`."""
-
-    def __init__(self, sizes, bias, batch_first, nonlinearity, rng, dtype):
-        options = {"batch_first": batch_first, "dtype": getattr(torch, dtype)}
-        super().__init__(*sizes, bias=bias, **options)
-        bound = self.hidden_size**-0.5
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=rng)
-        self.nonlinearity = nonlinearity
-
-    def biases(self):
-        """Both (H,), or None twice."""
-        return (self.bias_ih_l0, self.bias_hh_l0) if self.bias else (None, None)
-
-    def run(self, f, input, hx, count=1):
-        """Output and the last states, (T, N, H) and (count, N, H), of `f(x, hx)`."""
-        x = input.transpose(0, 1) if self.batch_first else input
-        hx = x.new_zeros(count, x.shape[1], self.hidden_size) if hx is None else hx
-        output = f(x, hx)
-        h_n = torch.cat([hx, output])[-count:]
-        return output.transpose(0, 1) if self.batch_first else output, h_n
-
-
-class LeakyRNN(_OneLayer):
-    """As in scratch, for whole batches: (T, N, D) to (T, N, H) and (1, N, H)."""
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        alpha=0.9,
-        learned=False,
-        nonlinearity="tanh",
-        bias=True,
-        batch_first=False,
-        *,
-        rng,
-        dtype="float64",
-    ):
-        options = bias, batch_first, nonlinearity, rng, dtype
-        super().__init__((input_size, hidden_size), *options)
-        alpha = torch.as_tensor(alpha, dtype=getattr(torch, dtype))
-        alpha = alpha.expand(hidden_size).clone()
-        self.learned = learned
-        if learned:
-            self.logit_alpha_l0 = nn.Parameter(alpha.logit())
-        else:
-            self.register_buffer("alpha_l0", alpha)
-
-    @property
-    def alpha(self):
-        """As in scratch: (H,)."""
-        return self.logit_alpha_l0.sigmoid() if self.learned else self.alpha_l0
-
-    def forward(self, input, hx=None):
-        """As in scratch: `input` (T, N, D), `hx` (1, N, H)."""
-        weights = self.weight_ih_l0, self.weight_hh_l0, self.alpha, *self.biases()
-        options = *weights, self.nonlinearity
-        return self.run(lambda x, h: leaky_rnn(x, h[0], *options), input, hx)
 
 
 def clock_alpha(periods, steps):
@@ -246,54 +188,6 @@ def clock_links(periods):
     return (periods >= periods[:, None]).double()
 
 
-class ClockworkRNN(_OneLayer):
-    """As in scratch, for whole batches: (T, N, D) to (T, N, H) and (1, N, H)."""
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        periods=(1, 8),
-        nonlinearity="tanh",
-        bias=True,
-        batch_first=False,
-        *,
-        rng,
-        dtype="float64",
-    ):
-        options = bias, batch_first, nonlinearity, rng, dtype
-        super().__init__((input_size, hidden_size), *options)
-        groups = as_periods(periods)
-        self.periods = groups.repeat_interleave(hidden_size // len(groups))
-        self.links = clock_links(self.periods).to(getattr(torch, dtype))
-
-    def forward(self, input, hx=None):
-        """As in scratch: `input` (T, N, D), `hx` (1, N, H)."""
-        weights = self.weight_ih_l0, self.weight_hh_l0 * self.links
-
-        def f(x, h):
-            alpha = clock_alpha(self.periods, len(x)).to(x)
-            options = alpha, *self.biases(), self.nonlinearity
-            return leaky_rnn(x, h[0], *weights, *options)
-
-        return self.run(f, input, hx)
-
-    def kernel(self, input, batch_sizes, states, weights, reverse=False):
-        """As in scratch: rows (K, D) to (K, H)."""
-        alpha = clock_alpha(self.periods, len(batch_sizes)).to(input)
-        masked = weights[0], weights[1] * self.links, *weights[2:], alpha
-        options = reverse, self.nonlinearity
-        output, ends, pull = leaky_inputs_in_one_product(
-            input, batch_sizes, states, masked, *options
-        )
-
-        def pull_masked(doutput, dends):
-            dinput, dstates, (dw_ih, dw_hh, *db) = pull(doutput, dends)
-            return dinput, dstates, (dw_ih, dw_hh * self.links, *db[:-1])
-
-        return output, ends, pull_masked
-
-
 def skip_rnn(input, hx, w_ih, w_hh, w_skip, b_ih=None, b_hh=None, nonlinearity="tanh"):
     """As in scratch: (T, N, D) and (d, N, H) to (T, N, H)."""
     states = list(hx)
@@ -302,35 +196,3 @@ def skip_rnn(input, hx, w_ih, w_hh, w_skip, b_ih=None, b_hh=None, nonlinearity="
         a = a if w_hh is None else a + linear(states[-1], w_hh)
         states.append(getattr(torch, nonlinearity)(a))
     return torch.stack(states[len(hx) :])
-
-
-class SkipRNN(_OneLayer):
-    """As in scratch: (T, N, D) to (T, N, H) and (d, N, H)."""
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        skip=2,
-        short=True,
-        nonlinearity="tanh",
-        bias=True,
-        batch_first=False,
-        *,
-        rng,
-        dtype="float64",
-    ):
-        options = bias, batch_first, nonlinearity, rng, dtype
-        super().__init__((input_size, hidden_size), *options)
-        self.skip, self.short = skip, short
-        bound, start = hidden_size**-0.5, torch.empty_like(self.weight_hh_l0)
-        nn.init.uniform_(start, -bound, bound, generator=rng)
-        self.weight_skip_l0 = nn.Parameter(start)
-        if not short:
-            self.weight_hh_l0 = None
-
-    def forward(self, input, hx=None):
-        """As in scratch: `input` (T, N, D), `hx` (d, N, H)."""
-        weights = self.weight_ih_l0, self.weight_hh_l0, self.weight_skip_l0
-        options = *weights, *self.biases(), self.nonlinearity
-        return self.run(lambda x, h: skip_rnn(x, h, *options), input, hx, self.skip)

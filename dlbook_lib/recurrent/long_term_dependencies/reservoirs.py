@@ -11,13 +11,10 @@ from dlbook_lib.common.checks import (
     check_same_shape,
     require,
 )
-from dlbook_lib.feedforward.autodiff.engine import no_grad, raw, register
+from dlbook_lib.feedforward.autodiff.engine import no_grad, raw
 from dlbook_lib.feedforward.autodiff.modules import Buffer, Linear, Module
-from dlbook_lib.recurrent.long_term_dependencies.scratch import (
-    leaky_rnn,
-    leaky_rnn_backward,
-    square,
-)
+from dlbook_lib.recurrent.long_term_dependencies import second_derivatives as tensors
+from dlbook_lib.recurrent.long_term_dependencies.scratch import square
 
 
 def spectral_radius(w_hh):
@@ -148,9 +145,6 @@ def fit_readout(states, target, washout=100, alpha=1e-12):
     return solved[:, :-1], solved[:, -1]
 
 
-_leaky_rnn = register(leaky_rnn, leaky_rnn_backward)
-
-
 class EchoStateNetwork(Module):
     r"""A recurrent layer that is drawn and never trained; what reads it is solved for.
 
@@ -235,7 +229,8 @@ class EchoStateNetwork(Module):
         keep = np.full(self.hidden_size, 1 - self.leak, dtype)
         matrices = self.weight_ih_l0, self.weight_hh_l0
         biases = self.bias_ih_l0, self.bias_hh_l0
-        return _leaky_rnn(input, hx[0], *matrices, keep, *biases, self.nonlinearity)
+        weights = *matrices, keep, *biases
+        return tensors.leaky_rnn(input, hx[0], *weights, self.nonlinearity)
 
     def forward(self, input, hx=None):
         """Outputs (T, N, out), and the last state (1, N, H), for `input` (T, N, D)."""

@@ -1,7 +1,6 @@
 """Sequences in PyTorch: torch's packing, windows of time, and a state."""
 
 import torch
-from torch import nn
 from torch.nn.functional import conv1d, linear
 from torch.nn.utils.rnn import (
     PackedSequence,
@@ -12,13 +11,7 @@ from torch.nn.utils.rnn import (
 )
 
 __all__ = [
-    "PATTERNS",
-    "TDNN",
     "PackedSequence",
-    "RNNCell",
-    "RNNCellBase",
-    "TimeDelay",
-    "VanillaRNN",
     "add_binary",
     "as_lengths",
     "as_places",
@@ -91,60 +84,6 @@ def time_delay(input, weight, bias=None, dilation=1):
     return score.permute(2, 0, 1)
 
 
-class TimeDelay(nn.Module):
-    """As in scratch: `weight` (out, in, k) and `bias` (out,)."""
-
-    def __init__(
-        self,
-        in_features,
-        out_features,
-        kernel_size,
-        dilation=1,
-        *,
-        rng,
-        dtype="float64",
-    ):
-        super().__init__()
-        self.kernel_size, self.dilation = kernel_size, dilation
-        options = {"generator": rng, "dtype": getattr(torch, dtype)}
-        bound = (in_features * kernel_size) ** -0.5
-        for name, shape in {
-            "weight": (out_features, in_features, kernel_size),
-            "bias": (out_features,),
-        }.items():
-            start = (2 * torch.rand(shape, **options) - 1) * bound
-            setattr(self, name, nn.Parameter(start))
-
-    def forward(self, input):
-        """As in scratch: `input` (T, N, in)."""
-        return time_delay(input, self.weight, self.bias, self.dilation)
-
-
-class TDNN(nn.Module):
-    """As in scratch: (T, N, in) to (T - receptive_field + 1, N, out)."""
-
-    def __init__(self, sizes, kernel_sizes, dilations=None, *, rng, dtype="float64"):
-        super().__init__()
-        dilations = [1] * len(kernel_sizes) if dilations is None else dilations
-        layers = zip(sizes[:-1], sizes[1:], kernel_sizes, dilations, strict=True)
-        self.layers = nn.Sequential(
-            *(TimeDelay(*layer, rng=rng, dtype=dtype) for layer in layers)
-        )
-
-    @property
-    def receptive_field(self):
-        """As in scratch."""
-        return 1 + sum((m.kernel_size - 1) * m.dilation for m in self.layers)
-
-    def forward(self, input):
-        """As in scratch: `input` (T, N, in)."""
-        first, *rest = self.layers
-        score = first(input)
-        for layer in rest:
-            score = layer(score.tanh())
-        return score
-
-
 def check_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None, gates=1):
     """As in scratch, but it checks nothing: torch's own errors say (N, D), (N, H)."""
     return [input, hx, w_ih, w_hh, b_ih, b_hh]
@@ -161,58 +100,6 @@ def state_slope(h, nonlinearity="tanh"):
     return 1 - h * h if nonlinearity == "tanh" else (h > 0).to(h.dtype)
 
 
-class RNNCellBase(nn.Module):
-    """As in scratch: four parameters with `gates` blocks of H rows."""
-
-    gates = 1
-
-    def __init__(self, input_size, hidden_size, bias=True, *, rng, dtype="float64"):
-        super().__init__()
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        rows, bound = self.gates * hidden_size, hidden_size**-0.5
-        shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        options = {"generator": rng, "dtype": getattr(torch, dtype)}
-        for name, shape in shapes.items():
-            start = (2 * torch.rand(shape, **options) - 1) * bound
-            kept = bias or name.startswith("weight")
-            self.register_parameter(name, nn.Parameter(start) if kept else None)
-
-    def start(self, input):
-        """As in scratch: zeros (N, H) or (H,)."""
-        return input.new_zeros(*input.shape[:-1], self.hidden_size)
-
-    def weights(self):
-        """As in scratch."""
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-
-    def extra_repr(self):
-        """As in scratch."""
-        bias = "" if self.bias else ", bias=False"
-        return f"{self.input_size}, {self.hidden_size}{bias}"
-
-
-class RNNCell(nn.RNNCell):
-    """As in scratch; torch's own, started by a `torch.Generator`: (N, D) to (N, H)."""
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        bias=True,
-        nonlinearity="tanh",
-        *,
-        rng,
-        dtype="float64",
-    ):
-        kind = getattr(torch, dtype)
-        super().__init__(input_size, hidden_size, bias, nonlinearity, dtype=kind)
-        for parameter in self.parameters():
-            nn.init.uniform_(
-                parameter, -(hidden_size**-0.5), hidden_size**-0.5, generator=rng
-            )
-
-
 def unroll(cell, input, hx=None):
     """As in scratch: (T, N, D) to T tensors (N, H)."""
     states = []
@@ -220,40 +107,6 @@ def unroll(cell, input, hx=None):
         hx = cell(x, hx)
         states.append(hx)
     return states
-
-
-PATTERNS = "many to many", "many to one", "one to many", "encoder first"
-
-
-class VanillaRNN(nn.Module):
-    """As in scratch: (T, N, in) to (T, N, out), (N, out) or (steps, N, out)."""
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        output_size,
-        pattern="many to many",
-        *,
-        rng,
-        dtype="float64",
-    ):
-        super().__init__()
-        self.pattern = pattern
-        self.cell = RNNCell(input_size, hidden_size, rng=rng, dtype=dtype)
-        self.output = nn.Linear(hidden_size, output_size, dtype=getattr(torch, dtype))
-        for p in self.output.parameters():
-            nn.init.uniform_(p, -(hidden_size**-0.5), hidden_size**-0.5, generator=rng)
-
-    def forward(self, input, steps=1):
-        """As in scratch: `input` (T, N, in), or (N, in) with "one to many"."""
-        inputs = [input] if self.pattern == "one to many" else list(input)
-        if self.pattern in ("one to many", "encoder first"):
-            inputs += [torch.zeros_like(inputs[0])] * (steps - 1)
-        states = unroll(self.cell, inputs)
-        kept = {"many to one": 1, "encoder first": steps}.get(self.pattern, len(states))
-        output = self.output(torch.stack(states[-kept:]))
-        return output[0] if self.pattern == "many to one" else output
 
 
 def binary_adder(dtype=float):

@@ -24,22 +24,15 @@ from dlbook_lib.common.checks import (
     check_number,
     check_positive,
     check_reduction,
-    check_rng,
     check_same_shape,
     require,
 )
+from dlbook_lib.convolutional.pooling.second_derivatives import linear_map
 from dlbook_lib.convolutional.strides_and_gradients.scratch import (
     conv1d,
     conv1d_backward,
 )
-from dlbook_lib.feedforward.autodiff import operations
-from dlbook_lib.feedforward.autodiff.engine import raw, register
-from dlbook_lib.feedforward.autodiff.modules import (
-    Linear,
-    Module,
-    Parameter,
-    Sequential,
-)
+from dlbook_lib.feedforward.autodiff.engine import raw
 from dlbook_lib.feedforward.linear_models.scratch import linear, linear_backward
 
 # ------------------------------------------------------------------ ragged batches
@@ -161,8 +154,12 @@ def put_steps_backward(dy, data, first, second, shape, value=0.0):
     return take_steps(dy, first, second)
 
 
-_take_steps = register(take_steps, take_steps_backward)
-_put_steps = register(put_steps, put_steps_backward)
+def _put_among_zeros(data, _, first, second, shape, value=0.0):
+    return put_steps(data, first, second, shape)  # a change of data changes no padding
+
+
+_take_steps = linear_map(take_steps, take_steps_backward)
+_put_steps = linear_map(put_steps, put_steps_backward, _put_among_zeros)
 
 
 def ragged_batch(sequences, batch_first=False, padding_value=0.0):
@@ -426,106 +423,6 @@ def time_delay_backward(dy, input, weight, bias=None, dilation=1):
     return dx.transpose(2, 0, 1), *rest
 
 
-_time_delay = register(time_delay, time_delay_backward)
-
-
-class TimeDelay(Module):
-    r"""A layer of units that see k steps: `weight` (out, in, k) and `bias` (out,).
-
-    Both start uniform in :math:`\pm1/\sqrt{\text{in}\cdot k}`, as torch's Conv1d.
-
-    Parameters
-    ----------
-    in_features, out_features, kernel_size, dilation : int
-    rng : numpy.random.Generator
-    dtype : str
-
-    >>> layer = TimeDelay(4, 8, 3, rng=np.random.default_rng(0))
-    >>> layer(np.ones((15, 2, 4))).shape
-    (13, 2, 8)
-    """
-
-    def __init__(
-        self,
-        in_features,
-        out_features,
-        kernel_size,
-        dilation=1,
-        *,
-        rng,
-        dtype="float64",
-    ):
-        super().__init__()
-        check_positive(in_features, "in_features", integer=True)
-        check_positive(out_features, "out_features", integer=True)
-        check_positive(kernel_size, "kernel_size", integer=True)
-        check_positive(dilation, "dilation", integer=True)
-        check_rng(rng)
-        self.kernel_size, self.dilation = kernel_size, dilation
-        shape, bound = (
-            (out_features, in_features, kernel_size),
-            (in_features * kernel_size) ** -0.5,
-        )
-        self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
-        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
-
-    def forward(self, input):
-        """Scores (T - (k - 1) dilation, N, out) for `input` (T, N, in)."""
-        return _time_delay(input, self.weight, self.bias, self.dilation)
-
-
-class TDNN(Module):
-    r"""A time-delay network: layers of windows with tanh between them.
-
-    Its output at a step depends on `receptive_field` steps and no more; what lies
-    before them is as if it had never been.
-
-    Parameters
-    ----------
-    sizes : list of int
-        Features of the input, of each hidden layer, and of the output.
-    kernel_sizes : list of int
-        Taps of each layer, one fewer than `sizes`.
-    dilations : list of int, optional
-        1 for each layer unless given.
-    rng : numpy.random.Generator
-    dtype : str
-
-    >>> net = TDNN([16, 8, 3], [3, 5], rng=np.random.default_rng(0))  # 1989, without
-    >>> net.receptive_field, net(np.ones((15, 1, 16))).shape  # its last, summing layer
-    (7, (9, 1, 3))
-    """
-
-    def __init__(self, sizes, kernel_sizes, dilations=None, *, rng, dtype="float64"):
-        super().__init__()
-        for name, x in ("sizes", sizes), ("kernel_sizes", kernel_sizes):
-            is_list = isinstance(x, (list, tuple))
-            require(is_list, f"{name} must be a list of numbers, not {x!r}", TypeError)
-        dilations = [1] * len(kernel_sizes) if dilations is None else dilations
-        require(
-            len(sizes) - 1 == len(kernel_sizes) == len(dilations) > 0,
-            f"sizes {sizes} need {len(sizes) - 1} kernel_sizes and dilations, not "
-            f"{kernel_sizes} and {dilations}",
-        )
-        layers = zip(sizes[:-1], sizes[1:], kernel_sizes, dilations, strict=True)
-        self.layers = Sequential(
-            *(TimeDelay(*layer, rng=rng, dtype=dtype) for layer in layers)
-        )
-
-    @property
-    def receptive_field(self):
-        """How many steps of the input an output sees."""
-        return 1 + sum((m.kernel_size - 1) * m.dilation for m in self.layers)
-
-    def forward(self, input):
-        """Scores (T - receptive_field + 1, N, out) for `input` (T, N, in)."""
-        first, *rest = self.layers
-        score = first(input)
-        for layer in rest:
-            score = layer(score.tanh())
-        return score
-
-
 # ------------------------------------------------------------------- a state, one rule
 
 
@@ -640,102 +537,6 @@ def rnn_cell_backward(
     return dinput, dhx, dw_ih, dw_hh, db_ih, db_hh
 
 
-def _cell_of_tensors(input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity):
-    a = operations.linear(input, w_ih, b_ih) + operations.linear(hx, w_hh, b_hh)
-    return getattr(operations, nonlinearity)(a)
-
-
-_rnn_cell = register(rnn_cell, rnn_cell_backward, reference=_cell_of_tensors)
-
-
-class RNNCellBase(Module):
-    r"""What recurrent cells share: `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
-
-    All start uniform in :math:`\pm1/\sqrt H`.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        D and H.
-    bias : bool
-    rng : numpy.random.Generator
-    dtype : str
-
-    Attributes
-    ----------
-    gates : int
-        How many blocks of H rows the weights have; a subclass says it.
-    """
-
-    gates = 1
-
-    def __init__(self, input_size, hidden_size, bias=True, *, rng, dtype="float64"):
-        super().__init__()
-        check_positive(input_size, "input_size", integer=True)
-        check_positive(hidden_size, "hidden_size", integer=True)
-        check_in(bias, "bias", (True, False))
-        check_rng(rng)
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        rows, bound = self.gates * hidden_size, hidden_size**-0.5
-        shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        for name, shape in shapes.items():
-            start = rng.uniform(-bound, bound, shape).astype(dtype)
-            kept = bias or name.startswith("weight")
-            setattr(self, name, Parameter(start) if kept else None)
-
-    def start(self, input):
-        """A state (N, H) or (H,) of zeros for `input` (N, D) or (D,)."""
-        x = as_float(raw(input), "input", ndim=(1, 2), empty=True)
-        return np.zeros((*x.shape[:-1], self.hidden_size), x.dtype)
-
-    def weights(self):
-        """The four parameters, None for a bias that is not there."""
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-
-    def extra_repr(self):
-        """Sizes, as torch prints them."""
-        bias = "" if self.bias else ", bias=False"
-        return f"{self.input_size}, {self.hidden_size}{bias}"
-
-
-class RNNCell(RNNCellBase):
-    r"""`rnn_cell` with its parameters, so many whatever the length of the sequence.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        D and H.
-    bias : bool
-    nonlinearity : {"tanh", "relu"}
-    rng : numpy.random.Generator
-    dtype : str
-
-    >>> cell = RNNCell(3, 5, rng=np.random.default_rng(0))
-    >>> sum(p.numel() for p in cell.parameters()), cell(np.ones((4, 3))).shape
-    (50, (4, 5))
-    """
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        bias=True,
-        nonlinearity="tanh",
-        *,
-        rng,
-        dtype="float64",
-    ):
-        check_in(nonlinearity, "nonlinearity", ("tanh", "relu"))
-        super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
-        self.nonlinearity = nonlinearity
-
-    def forward(self, input, hx=None):
-        """The next state (N, H) or (H,) after `input` (N, D) or (D,) and `hx`."""
-        hx = self.start(input) if hx is None else hx
-        return _rnn_cell(input, hx, *self.weights(), self.nonlinearity)
-
-
 def unroll(cell, input, hx=None):
     r"""The same rule at every step: :math:`\mathbf h^{(t)}=f(\mathbf h^{(t-1)},\mathbf
     x^{(t)})`.
@@ -763,65 +564,6 @@ def unroll(cell, input, hx=None):
         hx = cell(x, hx)
         states.append(hx)
     return states
-
-
-PATTERNS = "many to many", "many to one", "one to many", "encoder first"
-
-
-class VanillaRNN(Module):
-    r"""A state and an output layer: :math:`\mathbf o=\mathbf c+V\mathbf h`.
-
-    Parameters
-    ----------
-    input_size, hidden_size, output_size : int
-    pattern : {"many to many", "many to one", "one to many", "encoder first"}
-        An output for each input, as in tracking; one after the last, as for the action
-        in a film; `steps` of them from one input, as for the caption of a picture; or
-        `steps` of them once all has been read, as in translation. While there is
-        nothing to read, the input is 0.
-    rng : numpy.random.Generator
-    dtype : str
-
-    >>> net = VanillaRNN(2, 5, 1, "encoder first", rng=np.random.default_rng(0))
-    >>> net(np.ones((7, 3, 2)), 4).shape
-    (4, 3, 1)
-    """
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        output_size,
-        pattern="many to many",
-        *,
-        rng,
-        dtype="float64",
-    ):
-        super().__init__()
-        check_in(pattern, "pattern", PATTERNS)
-        self.pattern = pattern
-        self.cell = RNNCell(input_size, hidden_size, rng=rng, dtype=dtype)
-        self.output = Linear(hidden_size, output_size, rng=rng, dtype=dtype)
-
-    def forward(self, input, steps=1):
-        """Outputs (T, N, out), (N, out) or (steps, N, out) for `input` (T, N, in).
-
-        With "one to many" `input` is (N, in).
-        """
-        one = self.pattern == "one to many"
-        shape = as_float(raw(input), "input", ndim=2 if one else 3).shape
-        check_positive(steps, "steps", integer=True)
-        inputs = [input] if one else list(input)
-        if one or self.pattern == "encoder first":
-            silence = np.zeros(shape[-2:], raw(input).dtype)
-            inputs += [silence] * (steps - 1)
-        states, h = [], None
-        for x in inputs:
-            h = self.cell(x, h)
-            states.append(h)
-        kept = {"many to one": 1, "encoder first": steps}.get(self.pattern, len(states))
-        output = self.output(operations.stack(states[-kept:]))
-        return output[0] if self.pattern == "many to one" else output
 
 
 # ------------------------------------------------------------------ exact and forgetful

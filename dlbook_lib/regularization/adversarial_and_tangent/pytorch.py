@@ -1,6 +1,9 @@
 """Adversarial examples and tangents in PyTorch; `rng` is a `torch.Generator`.
 
-Directional derivatives are found in forward mode, Jacobians by `torch.func`.
+Directional derivatives are found in forward mode, Jacobians by `torch.func`. Torch 2.13
+differentiates such a derivative wrongly through `layer_norm`, and `batch_norm` in
+training (https://github.com/pytorch/pytorch/issues/196700). Written out as a mean and a
+variance they are right, so write them out below a tangent penalty.
 """
 
 import torch

@@ -262,7 +262,18 @@ def masked_linear_backward(dy, input, weight, mask, bias=None):
     return dinput, dweight, None, None if bias is None else dy.sum(axis=batch)
 
 
-masked_linear_units = register(masked_linear, masked_linear_backward)
+def _masked_linear_of_tensors(input, weight, mask, bias=None):
+    """The same of Tensors, for second derivatives."""
+    if mask.ndim == 2:
+        return operations.linear(input, weight * mask, bias)
+    column = operations.unsqueeze(input, -1)
+    scores = operations.squeeze(operations.matmul(weight * mask, column), -1)
+    return scores if bias is None else scores + bias
+
+
+masked_linear_units = register(
+    masked_linear, masked_linear_backward, _masked_linear_of_tensors
+)
 
 
 def drop_connect(input, weight, bias=None, p=0.5, training=True, *, rng):

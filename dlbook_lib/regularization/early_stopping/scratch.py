@@ -12,6 +12,7 @@ from dlbook_lib.common.checks import (
     check_between,
     check_number,
     check_positive,
+    check_square,
     require,
 )
 
@@ -235,9 +236,7 @@ def quadratic_path(hessian, optimum, *, lr, steps):
     """
     hessian = as_float(hessian, "hessian", ndim=2)
     optimum = as_float(optimum, "optimum", ndim=1)
-    fits = hessian.shape == (len(optimum), len(optimum))
-    said = f"hessian {hessian.shape} does not fit optimum {optimum.shape}"
-    require(fits, f"{said}; they should be (D, D) and (D,)")
+    check_square(hessian, "hessian", len(optimum))
     check_positive(lr, "lr")
     check_positive(steps, "steps", integer=True)
     path = [np.zeros_like(optimum)]
@@ -356,11 +355,7 @@ def early_stopped(hessian, optimum, *, lr, steps):
     """
     hessian = as_float(hessian, "hessian", ndim=2)
     optimum = as_float(optimum, "optimum", ndim=1)
-    fits = hessian.shape == (len(optimum), len(optimum))
-    said = f"hessian {hessian.shape} does not fit optimum {optimum.shape}"
-    require(fits, f"{said}; they should be (D, D) and (D,)")
-    symmetric = np.allclose(hessian, hessian.T, rtol=1e-4)
-    require(symmetric, "hessian is not symmetric or not finite; try (H + H.T) / 2")
+    check_square(hessian, "hessian", len(optimum), symmetric=True)
     eigenvalue, q = np.linalg.eigh(hessian)  # the columns of q are the directions
     gone = 1 - remaining(eigenvalue, lr=lr, steps=steps)
     return q @ (gone * (q.T @ optimum))

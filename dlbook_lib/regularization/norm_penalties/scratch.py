@@ -17,6 +17,7 @@ from dlbook_lib.common.checks import (
     check_in,
     check_positive,
     check_same_shape,
+    check_square,
     require,
 )
 from dlbook_lib.feedforward.linear_models.scratch import linear
@@ -481,11 +482,7 @@ def l2_solution(hessian, optimum, alpha):
     """
     hessian = as_float(hessian, "hessian", ndim=2)
     optimum = as_float(optimum, "optimum", ndim=1)
-    fits = hessian.shape == (len(optimum), len(optimum))
-    said = f"hessian {hessian.shape} does not fit optimum {optimum.shape}"
-    require(fits, f"{said}; they should be (D, D) and (D,)")
-    symmetric = np.allclose(hessian, hessian.T, rtol=1e-4)
-    require(symmetric, "hessian is not symmetric or not finite; try (H + H.T) / 2")
+    check_square(hessian, "hessian", len(optimum), symmetric=True)
     eigenvalue, q = np.linalg.eigh(hessian)  # the columns of q are the directions
     return q @ (shrinkage(eigenvalue, alpha) * (q.T @ optimum))
 

@@ -430,11 +430,11 @@ def kl_sparsity_backward(dy, code, rho=0.05):
 
 
 def _code_l1_of_tensors(code, alpha=1.0):
-    return operations.abs(code).sum() * (alpha / code.shape[0])
+    return operations.abs(code).sum() * (float(alpha) / code.shape[0])
 
 
 def _kl_of_tensors(code, rho=0.05):
-    mean = code.mean(0)
+    mean, rho = code.mean(0), float(rho)
     fires, rests = operations.log(mean), operations.log1p(-mean)
     entropy = rho * np.log(rho) + (1 - rho) * np.log1p(-rho)
     return (float(entropy) - rho * fires - (1 - rho) * rests).sum()

@@ -144,9 +144,9 @@ def test_the_parts_are_those_of_the_twin(data):
 
 
 def test_masks():
-    for n, m in (3, None), (2, 4), (4, 2), (1, 1):
+    for n, m in (3, None), (2, 4), (4, 2), (1, 1), (2, 0):
         np.testing.assert_array_equal(scratch.causal_mask(n, m), twin.causal_mask(n, m))
-        expected = [[i <= t for i in range(m or n)] for t in range(n)]
+        expected = [[i <= t for i in range(n if m is None else m)] for t in range(n)]
         np.testing.assert_array_equal(scratch.causal_mask(n, m), expected)
     for size in (None, 5):
         ours = scratch.padding_mask([3, 0, 2], size)

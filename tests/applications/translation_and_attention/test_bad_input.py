@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlbook_lib.applications.translation_and_attention import scratch, tiled
-from dlbook_lib.applications.translation_and_attention.scratch import (
+from dlbook_lib.applications.translation_and_attention import layers, scratch, tiled
+from dlbook_lib.applications.translation_and_attention.layers import (
     AdditiveAttention,
     MultiheadAttention,
     additive_mask,
+)
+from dlbook_lib.applications.translation_and_attention.scratch import (
     additive_scores,
     additive_scores_backward,
     apply_mask,
@@ -36,6 +38,7 @@ from dlbook_lib.applications.translation_and_attention.tiled import (
     attention_keys_by_queries,
     attention_keys_by_queries_backward,
     exponentials,
+    means_by_tiles,
     rooms_for,
     tiles,
     with_column,
@@ -154,7 +157,7 @@ CALLS = [
         attn_mask=Floats(2, 5, optional=True, skip=("boolean",)),
     ),
 ]
-DESCRIBED = [*CALLS, Call(attention_keys_by_queries_backward)]
+DESCRIBED = [*CALLS, Call(means_by_tiles), Call(attention_keys_by_queries_backward)]
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
@@ -166,6 +169,7 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 def test_every_function_is_described():
     assert not_described(scratch, DESCRIBED) == set()
+    assert not_described(layers, DESCRIBED) == set()
     assert not_described(tiled, DESCRIBED) == set()
 
 

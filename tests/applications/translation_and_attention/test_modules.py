@@ -8,11 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlbook_lib.applications.translation_and_attention import layers_pytorch
 from dlbook_lib.applications.translation_and_attention import pytorch as twin
-from dlbook_lib.applications.translation_and_attention import scratch
-from dlbook_lib.applications.translation_and_attention.scratch import (
+from dlbook_lib.applications.translation_and_attention.layers import (
     AdditiveAttention,
     MultiheadAttention,
+)
+from dlbook_lib.applications.translation_and_attention.scratch import (
     merge_heads,
     multi_head_attention,
     multi_head_attention_backward,
@@ -202,7 +204,7 @@ def test_it_starts_as_torchs():
     assert 0.95 < abs(ours.out_proj.weight.data).max() * 32**0.5 <= 1
     assert not ours.in_proj_bias.data.any()
     assert not ours.out_proj.bias.data.any()
-    theirs = twin.MultiheadAttention(32, 4, kdim=8, rng=torch.Generator())
+    theirs = layers_pytorch.MultiheadAttention(32, 4, kdim=8, rng=torch.Generator())
     for name, p in theirs.named_parameters():
         top = abs(ours.state_dict()[name]).max()
         assert abs(float(abs(p.detach()).max()) - top) < 0.05 * max(top, 1e-9)
@@ -214,7 +216,7 @@ def test_it_starts_as_torchs():
 def test_additive_attention_learns_as_its_twin():
     rng = numpy_generator(0)
     ours = AdditiveAttention(3, 4, 6, rng=rng)
-    theirs = twin.AdditiveAttention(3, 4, 6, rng=torch.Generator())
+    theirs = layers_pytorch.AdditiveAttention(3, 4, 6, rng=torch.Generator())
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
         k: tuple(v.shape) for k, v in theirs.state_dict().items()
     }
@@ -231,7 +233,7 @@ def test_additive_attention_learns_as_its_twin():
         np.testing.assert_allclose(
             dict(ours.named_parameters())[name].grad.data, p.grad, atol=1e-11
         )
-    start = scratch.AdditiveAttention(3, 50, 60, rng=rng, dtype="f4")
+    start = AdditiveAttention(3, 50, 60, rng=rng, dtype="f4")
     assert 0.95 < abs(start.key_weight.data).max() * 50**0.5 <= 1
     assert start.v.dtype == np.float32
     assert (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.convolutional.architectures import scratch
+from dlbook_lib.convolutional.architectures import scratch, second_derivatives
 from dlbook_lib.convolutional.architectures.counts import (
     conv,
     inception,
@@ -31,7 +31,7 @@ from dlbook_lib.convolutional.architectures.scratch import (
     occlusion_map,
     projection,
 )
-from dlbook_lib.feedforward.autodiff.engine import register, tensor
+from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.feedforward.autodiff.modules import SGD
 from dlbook_lib.feedforward.autodiff.operations import cross_entropy
 from dlbook_lib.feedforward.linear_models.scratch import numeric_gradient
@@ -117,9 +117,7 @@ def test_the_gradient_of_response_normalisation(size):
     )
     np.testing.assert_allclose(dx, wanted, rtol=1e-6, atol=1e-8)
     t = tensor(x, requires_grad=True)
-    register(local_response_norm, local_response_norm_backward)(t, *options).backward(
-        dy
-    )
+    second_derivatives.local_response_norm(t, *options).backward(dy)
     np.testing.assert_array_equal(t.grad.data, dx)
     few = local_response_norm(x.astype("f4"), *options)
     assert few.dtype == np.float32

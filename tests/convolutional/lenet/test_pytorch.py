@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
-from dlbook_lib.convolutional.lenet import pytorch, scratch
+from dlbook_lib.convolutional.lenet import layers, layers_pytorch, pytorch, scratch
 from dlbook_lib.convolutional.lenet.codes import C3_TABLE
 from dlbook_lib.feedforward.autodiff.engine import tensor
 
@@ -56,8 +56,8 @@ def test_losses_codes_and_images_equal_their_twins():
 
 @pytest.mark.parametrize(("name", "size"), [("LeNet5", 32), ("LeNet5Remake", 28)])
 def test_networks_load_each_others_weights_and_agree(name, size):
-    ours = getattr(scratch, name)(rng=numpy_generator(0))
-    twin = getattr(pytorch, name)(rng=torch_generator(0))
+    ours = getattr(layers, name)(rng=numpy_generator(0))
+    twin = getattr(layers_pytorch, name)(rng=torch_generator(0))
     assert list(ours.state_dict()) == list(twin.state_dict())
     ours.load_state_dict({k: v.numpy() for k, v in twin.state_dict().items()})
     twin.load_state_dict({k: torch.tensor(v) for k, v in ours.state_dict().items()})
@@ -74,7 +74,7 @@ def test_networks_load_each_others_weights_and_agree(name, size):
     for (k, p), q in zip(ours.named_parameters(), twin.parameters(), strict=True):
         np.testing.assert_allclose(p.grad.data, q.grad, atol=1e-9, err_msg=k)
     starts = [abs(p.detach().numpy()).max() for p in twin.parameters()]
-    fresh = getattr(scratch, name)(rng=numpy_generator(1)).parameters()
+    fresh = getattr(layers, name)(rng=numpy_generator(1)).parameters()
     for ours_, theirs in zip(fresh, starts, strict=True):
         if ours_.numel() > 50:
             assert 0.9 < abs(ours_.data).max() / theirs < 1.1
@@ -82,7 +82,7 @@ def test_networks_load_each_others_weights_and_agree(name, size):
 
 def test_the_table_of_layers_equals_what_its_twin_counts():
     for table in (C3_TABLE, ((0, 1, 2, 3, 4, 5),) * 16):
-        assert scratch.layer_table(table) == pytorch.layer_table(table)
+        assert layers.layer_table(table) == layers_pytorch.layer_table(table)
 
 
 @pytest.mark.slow
@@ -92,8 +92,8 @@ def test_training_follows_the_same_losses(train):
     x, y = rng.normal(size=(64, 1, 28, 28)), rng.integers(10, size=64)
     order, options = rng.integers(64, size=500), (0.02, 0.9, 48)
     ours, twin = (
-        scratch.LeNet5Remake(rng=rng),
-        pytorch.LeNet5Remake(rng=torch_generator(0)),
+        layers.LeNet5Remake(rng=rng),
+        layers_pytorch.LeNet5Remake(rng=torch_generator(0)),
     )
     ours.load_state_dict({k: v.numpy() for k, v in twin.state_dict().items()})
     found = getattr(scratch, train)(ours, x, y, order, *options)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.convolutional.lenet import scratch
+from dlbook_lib.convolutional.lenet import layers, scratch
+from dlbook_lib.convolutional.lenet import second_derivatives as tensors
 from dlbook_lib.convolutional.lenet.batch_last import SHAPES, BatchLastLeNet, views
 from dlbook_lib.convolutional.lenet.codes import C3_TABLE
 from dlbook_lib.convolutional.strides_and_gradients.scratch import conv2d
@@ -26,18 +27,18 @@ def test_the_table_is_the_published_one():
 
 
 def test_every_layer_of_1998_has_the_published_number_of_weights():
-    net = scratch.LeNet5(rng=RNG)
+    net = layers.LeNet5(rng=RNG)
     counts = {}
     for name, p in net.named_parameters():
         key = name.partition(".")[0].upper()
         counts[key] = counts.get(key, 0) + p.numel()
-    assert counts == scratch.WEIGHTS
+    assert counts == layers.WEIGHTS
     assert sum(counts.values()) == 60_000
     assert net.output.weight.shape == (10, 84)  # not trained
 
 
 def test_the_remake_has_61706_parameters_layer_by_layer():
-    net = scratch.LeNet5Remake(rng=RNG)
+    net = layers.LeNet5Remake(rng=RNG)
     counts = [p.numel() for p in net.parameters()]
     assert counts == [150, 6, 2400, 16, 48_000, 120, 10_080, 84, 840, 10]
     assert sum(counts) == 61_706
@@ -45,8 +46,8 @@ def test_the_remake_has_61706_parameters_layer_by_layer():
 
 
 def test_connections_are_the_published_ones():
-    found = scratch.layer_table()
-    assert {k: v["weights"] for k, v in found.items()} == scratch.WEIGHTS
+    found = layers.layer_table()
+    assert {k: v["weights"] for k, v in found.items()} == layers.WEIGHTS
     assert [v["connections"] for v in found.values()] == [
         122_304,
         5_880,
@@ -57,7 +58,7 @@ def test_connections_are_the_published_ones():
     ]
     assert [v["field"] for v in found.values()] == [5, 6, 14, 16, 32, 32]
     assert [v["shape"][1] for v in found.values()] == [28, 14, 10, 5, 1, 1]
-    dense = scratch.layer_table([tuple(range(6))] * 16)
+    dense = layers.layer_table([tuple(range(6))] * 16)
     assert dense["C3"]["weights"] == 2416
 
 
@@ -122,12 +123,12 @@ def test_gradients_equal_numeric_ones_and_float32_stays(name):
     found = found if isinstance(found, tuple) else (found,)
     assert f(*small, *rest).dtype == "f4"
     assert [g.dtype for g in found] == ["f4"] * len(found)
-    tensors = [tensor(a, requires_grad=True) for a in arrays]
-    scratch.register(f, f_backward)(*tensors, *rest).backward(dy)
+    leaves = [tensor(a, requires_grad=True) for a in arrays]
+    getattr(tensors, name)(*leaves, *rest).backward(dy)
     for t, grad in zip(
-        tensors,
+        leaves,
         f_backward(dy, *arrays, *rest)
-        if len(tensors) > 1
+        if len(leaves) > 1
         else [f_backward(dy, *arrays)],
         strict=True,
     ):
@@ -152,7 +153,7 @@ def test_the_loss_is_its_formula_and_never_overflows():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_networks_keep_the_precision(dtype):
-    for cls, size in ((scratch.LeNet5, 32), (scratch.LeNet5Remake, 28)):
+    for cls, size in ((layers.LeNet5, 32), (layers.LeNet5Remake, 28)):
         net = cls(rng=RNG, dtype=dtype)
         maps = net.maps(RNG.normal(size=(2, 1, size, size)).astype(dtype))
         assert {y.dtype for y in maps.values()} == {np.dtype(dtype)}
@@ -164,13 +165,12 @@ def test_both_networks_keep_the_precision(dtype):
 @pytest.mark.slow
 def test_the_1998_network_learns_its_codes():
     rng = numpy_generator(1)
-    net = scratch.LeNet5(rng=rng)
+    net = layers.LeNet5(rng=rng)
     x = rng.normal(size=(10, 1, 32, 32))
-    loss = scratch.register(scratch.rbf_loss, scratch.rbf_loss_backward)
     optimizer, losses = scratch.SGD(net.parameters(), 0.003, 0.9), []
     for _ in range(60):
         optimizer.zero_grad()
-        cost = loss(net(x), np.arange(10))
+        cost = tensors.rbf_loss(net(x), np.arange(10))
         cost.backward()
         optimizer.step()
         losses.append(cost.item())
@@ -193,7 +193,7 @@ def test_prepare_puts_images_into_the_middle():
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_step_by_hand_equals_the_network(n, dtype):
     rng = numpy_generator(n)
-    net = scratch.LeNet5Remake(rng=rng, dtype=dtype)
+    net = layers.LeNet5Remake(rng=rng, dtype=dtype)
     x, y = rng.normal(size=(n, 28, 28)).astype(dtype), rng.integers(10, size=n)
     fast = BatchLastLeNet(net.state_dict())
     loss = cross_entropy(net(x[:, None]), y)
@@ -210,7 +210,7 @@ def test_both_trainings_take_the_same_path():
     x, y = rng.normal(size=(50, 1, 28, 28)), rng.integers(10, size=50)
     order, nets, losses = rng.integers(50, size=130), [], []
     for train in (scratch.train_lenet, scratch.train_lenet_batch_last):
-        net = scratch.LeNet5Remake(rng=numpy_generator(0))
+        net = layers.LeNet5Remake(rng=numpy_generator(0))
         losses.append(train(net, x, y, order, 0.05, 0.9, 32))
         nets.append(net)
     assert len(losses[0]) == 5
@@ -229,7 +229,7 @@ def test_parts_of_the_buffer_cover_it_once():
 
 
 def test_a_step_takes_little_memory():
-    net = BatchLastLeNet(scratch.LeNet5Remake(rng=RNG, dtype="float32").state_dict())
+    net = BatchLastLeNet(layers.LeNet5Remake(rng=RNG, dtype="float32").state_dict())
     x, y = RNG.normal(size=(128, 28, 28)).astype("f4"), RNG.integers(10, size=128)
     net.step(x, y, 0.01)
     tracemalloc.start()
@@ -243,7 +243,7 @@ def test_a_step_takes_little_memory():
 
 
 def test_saliency_is_the_derivative_of_one_score():
-    net = scratch.LeNet5Remake(rng=numpy_generator(0))
+    net = layers.LeNet5Remake(rng=numpy_generator(0))
     x, labels = RNG.normal(size=(2, 1, 28, 28)), np.array([3, 8])
     found = scratch.saliency(net, x, labels)
     for pixel in [(0, 0, 5, 6), (1, 0, 20, 13)]:

@@ -11,25 +11,18 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.pooling import pytorch, scratch
 from dlbook_lib.convolutional.pooling import second_derivatives as twice
 from dlbook_lib.feedforward.autodiff.engine import grad, register, tensor
+from tests.convolutional.twice import functions_agree_twice
 
 small = st.integers(1, 3)
 pair = st.tuples(small, small)
 
 
 def compare(name, theirs, x, *options):
-    """Value, gradient, and the gradient of a gradient penalty."""
-    ours, leaf = tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-    y = getattr(twice, name)(ours.sin(), *options)
-    expected = theirs(leaf.sin(), *options)
-    np.testing.assert_allclose(y.data, expected.detach(), rtol=1e-10, atol=1e-10)
-    dy = numpy_generator(1).normal(size=y.shape)
-    (first,) = grad((y * y * dy).sum(), ours, create_graph=True)
-    total = (expected * expected * torch.tensor(dy)).sum()
-    (their_first,) = torch.autograd.grad(total, leaf, create_graph=True)
-    (second,) = grad((first * first).sum(), ours)
-    (their_second,) = torch.autograd.grad((their_first**2).sum(), leaf)
-    for found, wanted in ((first, their_first.detach()), (second, their_second)):
-        np.testing.assert_allclose(found.data, wanted, rtol=1e-10, atol=1e-10)
+    """The operation of a sine, so that there is something to differentiate twice."""
+    ours = getattr(twice, name)
+    functions_agree_twice(
+        lambda x: ours(x.sin(), *options), lambda x: theirs(x.sin(), *options), [x]
+    )
 
 
 @st.composite
@@ -78,21 +71,53 @@ def test_through_norms(kernel, stride, p):
     compare("lp_pool2d", F.lp_pool2d, x, p, kernel, stride)
 
 
+@settings(max_examples=10)
+@given(pair, st.one_of(st.none(), pair), st.booleans(), st.integers(0, 99))
+def test_through_draws_and_weighted_means(kernel, stride, drawn, seed):
+    rng = numpy_generator(seed)
+    x = np.maximum(rng.normal(size=(2, 2, 4, 5)), 0)  # some windows hold only zeros
+    noise = rng.uniform(size=scratch.stochastic_pool2d(x, kernel, stride).shape)
+    noise = noise if drawn else None
+    functions_agree_twice(
+        lambda x: twice.stochastic_pool2d(x, kernel, stride, noise).sin(),
+        lambda x: pytorch.stochastic_pool2d(
+            x, kernel, stride, None if noise is None else torch.tensor(noise)
+        ).sin(),
+        [x],
+    )
+
+
 def test_through_unpooling():
     x = numpy_generator(0).normal(size=(2, 3, 4, 6))
     y, at = scratch.max_pool2d(x, 2, return_indices=True)
-    leaf, their_leaf = (
-        tensor(y, requires_grad=True),
-        torch.tensor(y, requires_grad=True),
+    functions_agree_twice(
+        lambda y: twice.max_unpool2d(y.sin(), at, 2),
+        lambda y: F.max_unpool2d(y.sin(), torch.tensor(at), 2),
+        [y],
     )
-    ours = twice.max_unpool2d(leaf.sin(), at, 2)
-    theirs = F.max_unpool2d(their_leaf.sin(), torch.tensor(at), 2)
-    (first,) = grad((ours * ours * x).sum(), leaf, create_graph=True)
-    total = (theirs * theirs * torch.tensor(x)).sum()
-    (their_first,) = torch.autograd.grad(total, their_leaf, create_graph=True)
-    (second,) = grad((first * first).sum(), leaf)
-    (their_second,) = torch.autograd.grad((their_first**2).sum(), their_leaf)
-    np.testing.assert_allclose(second.data, their_second, rtol=1e-10)
+
+
+@pytest.mark.parametrize("ndim", [1, 3])
+@settings(max_examples=10)
+@given(data=st.data())
+def test_along_one_and_three_axes(ndim, data):
+    draw, several = data.draw, lambda s: tuple(data.draw(s) for _ in range(ndim))
+    kernel, stride = several(small), several(small)
+    padding, dilation = (
+        tuple(draw(st.integers(0, k // 2)) for k in kernel),
+        several(st.integers(1, 2)),
+    )
+    size = [
+        d * (k - 1) + 1 + draw(small) for k, d in zip(kernel, dilation, strict=True)
+    ]
+    lead = draw(st.sampled_from([(2,), (1, 2), (2, 1)]))
+    x = numpy_generator(draw(st.integers(0, 99))).normal(size=(*lead, *size))
+    ceil_mode, count = draw(st.booleans()), draw(st.booleans())
+    name = f"max_pool{ndim}d"
+    compare(name, getattr(F, name), x, kernel, stride, padding, dilation, ceil_mode)
+    compare(name, getattr(F, name), x, kernel)
+    name = f"avg_pool{ndim}d"
+    compare(name, getattr(F, name), x, kernel, stride, padding, ceil_mode, count)
 
 
 def test_the_transpose_of_a_linear_map_is_a_linear_map():

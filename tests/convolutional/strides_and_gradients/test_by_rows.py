@@ -13,7 +13,13 @@ from torch.nn import functional as F
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.convolution.scratch import batch_last
-from dlbook_lib.convolutional.strides_and_gradients import by_rows, pytorch, scratch
+from dlbook_lib.convolutional.strides_and_gradients import (
+    by_rows,
+    layers,
+    pytorch,
+    scratch,
+)
+from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as tensors
 from dlbook_lib.feedforward.autodiff.engine import tensor
 
 small, pairs = st.integers(1, 3), st.tuples(*[st.integers(1, 3)] * 2)
@@ -77,11 +83,10 @@ def test_rows_equal_the_readable_convolution_and_torch(most, call):
 @given(calls(("f8",)))
 def test_the_registered_operation_gives_the_same_gradients(call):
     dy, *arrays, options = call
-    layer = scratch.register(scratch.conv2d_by_rows, scratch.conv2d_by_rows_backward)
-    tensors = [a if a is None else tensor(a, requires_grad=True) for a in arrays]
-    layer(*tensors, *options).backward(dy)
+    leaves = [a if a is None else tensor(a, requires_grad=True) for a in arrays]
+    tensors.conv2d_by_rows(*leaves, *options).backward(dy)
     expected = scratch.conv2d_by_rows_backward(dy, *arrays, *options)
-    for t, grad in zip(tensors, expected, strict=True):
+    for t, grad in zip(leaves, expected, strict=True):
         if t is not None:
             np.testing.assert_array_equal(t.grad.data, grad)
 
@@ -118,7 +123,7 @@ def test_columns_take_half_a_megabyte(channels, n):
 def test_no_copy_of_what_lies_batch_last():
     x = np.moveaxis(numpy_generator(0).normal(size=(3, 40, 40, 16)), -1, 0)
     weight = np.ones((1, 3, 3, 3))
-    assert np.shares_memory(scratch._bordered(x, [(0, 0), (0, 0)]), x)
+    assert np.shares_memory(scratch._bordered_batch_last(x, [(0, 0), (0, 0)]), x)
     y = scratch.conv2d_by_rows(x, weight, np.ones(1))
     assert np.moveaxis(y, 0, -1).flags.c_contiguous
 
@@ -126,9 +131,9 @@ def test_no_copy_of_what_lies_batch_last():
 def test_the_layer_takes_rows_unless_there_are_groups(monkeypatch):
     called = []
     monkeypatch.setattr(
-        scratch, "conv2d_by_rows", lambda *a: called.append(a) or np.ones((1, 4, 3, 3))
+        tensors, "conv2d_by_rows", lambda *a: called.append(a) or np.ones((1, 4, 3, 3))
     )
     for groups in (1, 2):
-        layer = scratch.Conv2d(4, 4, 1, groups=groups, rng=numpy_generator(0))
+        layer = layers.Conv2d(4, 4, 1, groups=groups, rng=numpy_generator(0))
         layer(np.ones((1, 4, 3, 3)))
     assert len(called) == 1

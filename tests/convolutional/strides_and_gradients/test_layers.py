@@ -9,14 +9,18 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.convolutional.strides_and_gradients import layers
+from dlbook_lib.convolutional.strides_and_gradients import (
+    layers,
+    scratch,
+    transposed,
+)
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from tests.feedforward.bad_input import (
     Call,
     Choice,
-    Floats,
     Given,
     Whole,
+    Wholes,
     not_described,
     refuses,
 )
@@ -32,9 +36,9 @@ def test_three_axes_equal_torch(name, data):
     groups, c, f, n = (draw(small) for _ in range(4))
     kernel = [draw(small) for _ in range(3)]
     stride, padding = tuple(draw(small) for _ in range(3)), draw(st.integers(0, 1))
-    transposed = name == "conv_transpose3d"
-    lead = (c * groups, f) if transposed else (f * groups, c)
-    options = (stride, 0, 0, groups) if transposed else (stride, padding, 1, groups)
+    transpose = name == "conv_transpose3d"
+    lead = (c * groups, f) if transpose else (f * groups, c)
+    options = (stride, 0, 0, groups) if transpose else (stride, padding, 1, groups)
     arrays = [
         rng.normal(size=(n, c * groups, 3, 2, 4)),
         rng.normal(size=(*lead, *kernel)),
@@ -42,11 +46,12 @@ def test_three_axes_equal_torch(name, data):
     ]
     tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
     expected = getattr(F, name)(*tensors, *options)
-    y = getattr(layers, name)(*arrays, *options)
+    module = transposed if transpose else scratch
+    y = getattr(module, name)(*arrays, *options)
     np.testing.assert_allclose(y, expected.detach(), atol=1e-10)
     dy = rng.normal(size=y.shape)
     expected.backward(torch.tensor(dy))
-    found = getattr(layers, f"{name}_backward")(dy, *arrays, *options)
+    found = getattr(module, f"{name}_backward")(dy, *arrays, *options)
     for ours, t in zip(found, tensors, strict=True):
         np.testing.assert_allclose(ours, t.grad, atol=1e-10)
 
@@ -87,17 +92,29 @@ def test_layers_load_torchs_weights_and_agree(name, options, dtype):
 
 
 SERIES = {"padding": Whole(0), "stride": Whole(), "groups": Given(1), "rng": RNG}
-SKIP = ("axis 2", "axis 3", "axis 4", "the first axis is missing", "reverse")
-VOLUME = {"input": Floats("N", 2, 3, 3, 3, skip=SKIP), "bias": Floats(3, optional=True)}
-DIRECT = VOLUME | {"weight": Floats(3, 2, 2, 2, 2, skip=SKIP)}
-TRANSPOSED = VOLUME | {"weight": Floats(2, 3, 2, 2, 2, skip=SKIP)}
 SIZES = {"in_channels": Whole(), "out_channels": Whole(), "kernel_size": Given(2)}
 TRANSPOSE = {"stride": Whole(), "rng": RNG, "dtype": Choice("float64", "float32")}
 CALLS = [
-    Call(layers.conv3d, **DIRECT),
-    Call(layers.conv3d_backward, dy=Floats("N", 3, 2, 2, 2), **DIRECT),
-    Call(layers.conv_transpose3d, **TRANSPOSED),
-    Call(layers.conv_transpose3d_backward, dy=Floats("N", 3, 4, 4, 4), **TRANSPOSED),
+    Call(
+        layers.Conv2d,
+        in_channels=Whole(),
+        out_channels=Whole(),
+        kernel_size=Wholes(2, skip=("alone",)),
+        stride=Whole(),
+        padding=Whole(0),
+        groups=Given(1),
+        padding_mode=Choice("zeros", "reflect", "replicate", "circular"),
+        rng=RNG,
+    ),
+    Call(
+        layers.LocallyConnected2d,
+        in_channels=Whole(),
+        out_channels=Whole(),
+        input_size=Given(9),
+        kernel_size=Wholes(2, skip=("alone",)),
+        stride=Whole(),
+        rng=RNG,
+    ),
     Call(layers.Conv1d, **SIZES, **SERIES),
     Call(layers.Conv3d, **SIZES, **SERIES),
     Call(layers.ConvTranspose1d, **SIZES, **TRANSPOSE),

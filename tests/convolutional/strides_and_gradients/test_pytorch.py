@@ -8,14 +8,22 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
-from dlbook_lib.convolutional.strides_and_gradients import pytorch, scratch
+from dlbook_lib.convolutional.strides_and_gradients import (
+    layers,
+    layers_pytorch,
+    pytorch,
+    scratch,
+    transposed,
+    transposed_pytorch,
+)
 
 few = settings(max_examples=25, deadline=None)
 small = st.integers(1, 3)
 
 
 def compare(name, theirs, arrays, *options, rtol=1e-10):
-    f, f_backward = getattr(scratch, name), getattr(scratch, f"{name}_backward")
+    module = transposed if "transpose" in name else scratch
+    f, f_backward = getattr(module, name), getattr(module, f"{name}_backward")
     tensors = [a is not None and torch.tensor(a, requires_grad=True) for a in arrays]
     tensors = [t if t is not False else None for t in tensors]
     expected = theirs(*tensors, *options)
@@ -105,15 +113,21 @@ def test_transposed_convolution_equals_torch_with_all_options(ndim, data):
         f * groups,
     )
     options = [stride, draw(st.integers(0, 2)), extra, groups, dilation]
-    full = scratch.transpose_plan(*arrays, stride, 0, extra, groups, dilation)[3]
+    full = transposed.transpose_plan(*arrays, stride, 0, extra, groups, dilation)[3]
     if min(full) <= 2 * options[1]:
         options[1] = 0
     name = f"conv_transpose{ndim}d"
     compare(name, getattr(F, name), arrays, *options, rtol=rtol)
-    compare("conv_transpose_nd", pytorch.conv_transpose_nd, arrays, *options, rtol=rtol)
+    compare(
+        "conv_transpose_nd",
+        transposed_pytorch.conv_transpose_nd,
+        arrays,
+        *options,
+        rtol=rtol,
+    )
     tensors = [torch.tensor(a) for a in arrays[:2]]
-    plan = scratch.transpose_plan(*arrays, *options)
-    assert plan == pytorch.transpose_plan(*tensors, None, *options)
+    plan = transposed.transpose_plan(*arrays, *options)
+    assert plan == transposed_pytorch.transpose_plan(*tensors, None, *options)
 
 
 @pytest.mark.parametrize("name", ["conv2d", "conv_nd", "conv2d_by_rows"])
@@ -188,8 +202,8 @@ LAYERS = [
 
 @pytest.mark.parametrize("options", LAYERS)
 def test_modules_load_each_others_weights_and_agree(options):
-    ours = scratch.Conv2d(4, 8, (2, 3), **options, rng=numpy_generator(0))
-    twin = pytorch.Conv2d(4, 8, (2, 3), **options, rng=torch_generator(0))
+    ours = layers.Conv2d(4, 8, (2, 3), **options, rng=numpy_generator(0))
+    twin = layers_pytorch.Conv2d(4, 8, (2, 3), **options, rng=torch_generator(0))
     ours.load_state_dict(twin.state_dict())
     x = numpy_generator(1).normal(size=(2, 4, 6, 7))
     y, expected = ours(x), twin(torch.tensor(x))
@@ -199,18 +213,16 @@ def test_modules_load_each_others_weights_and_agree(options):
     for p, q in zip(ours.parameters(), twin.parameters(), strict=True):
         np.testing.assert_allclose(p.grad.data, q.grad, atol=1e-9)
     bound = (8 * 3 // options.get("groups", 1)) ** -0.5
-    start = scratch.Conv2d(4, 8, (2, 3), **options, rng=numpy_generator(0)).weight.data
+    start = layers.Conv2d(4, 8, (2, 3), **options, rng=numpy_generator(0)).weight.data
     assert 0.7 * bound < abs(start).max() <= bound
 
 
 def test_locally_connected_modules_agree():
     sizes = 2, 3, (5, 6), 2, (1, 2)
-    ours = scratch.LocallyConnected2d(*sizes, rng=numpy_generator(0))
-    twin = pytorch.LocallyConnected2d(*sizes, rng=torch_generator(0))
+    ours = layers.LocallyConnected2d(*sizes, rng=numpy_generator(0))
+    twin = layers_pytorch.LocallyConnected2d(*sizes, rng=torch_generator(0))
     ours.load_state_dict({k: v.numpy() for k, v in twin.state_dict().items()})
-    for array in scratch.LocallyConnected2d(
-        *sizes, rng=numpy_generator(0)
-    ).parameters():
+    for array in layers.LocallyConnected2d(*sizes, rng=numpy_generator(0)).parameters():
         assert 0.9 * 8**-0.5 < abs(array.data).max() <= 8**-0.5
     x = numpy_generator(1).normal(size=(2, 2, 5, 6))
     y, expected = ours(x), twin(torch.tensor(x))

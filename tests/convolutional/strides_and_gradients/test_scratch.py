@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.convolution import scratch as plain
-from dlbook_lib.convolutional.strides_and_gradients import scratch
+from dlbook_lib.convolutional.strides_and_gradients import (
+    layers,
+    scratch,
+    second_derivatives,
+    transposed,
+)
 from dlbook_lib.convolutional.strides_and_gradients.scratch import (
     conv1d,
     conv2d,
-    conv_transpose2d,
     fold,
     locally_connected2d,
     output_size,
@@ -21,7 +25,7 @@ from dlbook_lib.convolutional.strides_and_gradients.scratch import (
     unfold,
 )
 from dlbook_lib.feedforward.autodiff import operations  # noqa: F401
-from dlbook_lib.feedforward.autodiff.engine import register, tensor
+from dlbook_lib.feedforward.autodiff.engine import tensor
 
 few = settings(max_examples=25, deadline=None)
 small = st.integers(1, 3)
@@ -49,17 +53,18 @@ CASES = {
 
 
 def rescaled(name):
-    """The good call of a case, with a channel axis that fits conv1d."""
+    """A pair and its good call, with a channel axis that fits conv1d."""
+    module = transposed if "transpose" in name else scratch
+    pair = getattr(module, name), getattr(module, f"{name}_backward")
     arrays, options = CASES[name]
     if name in ("conv1d", "conv_transpose1d"):
         arrays = [X[:, :, :, 0], *arrays[1:]]
-    return arrays, options
+    return *pair, arrays, options
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_a_complex_step(name):
-    arrays, options = rescaled(name)
-    f, f_backward = getattr(scratch, name), getattr(scratch, f"{name}_backward")
+    f, f_backward, arrays, options = rescaled(name)
     dy = numpy_generator(1).normal(size=f(*arrays, *options).shape)
     found = f_backward(dy, *arrays, *options)
     found = found if isinstance(found, tuple) else (found,)
@@ -73,10 +78,9 @@ def test_gradients_are_those_of_a_complex_step(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_registered_it_gives_the_same_gradients(name):
-    arrays, options = rescaled(name)
-    f, f_backward = getattr(scratch, name), getattr(scratch, f"{name}_backward")
+    _, f_backward, arrays, options = rescaled(name)
     tensors = [tensor(a, requires_grad=True) for a in arrays]
-    y = register(f, f_backward)(*tensors, *options)
+    y = getattr(second_derivatives, name)(*tensors, *options)
     dy = numpy_generator(1).normal(size=y.shape)
     y.backward(dy)
     found = f_backward(dy, *arrays, *options)
@@ -134,7 +138,9 @@ def test_transposed_is_the_matrix_transposed(stride, padding, dilation, seed):
         n + 2 * padding - dilation * (k - 1) - 1 - (m - 1) * stride
         for n, k, m in zip((8, 9), (3, 2), ax.shape[2:], strict=True)
     ]
-    back = conv_transpose2d(y, w, None, stride, padding, tuple(extra), 1, dilation)
+    back = transposed.conv_transpose2d(
+        y, w, None, stride, padding, tuple(extra), 1, dilation
+    )
     np.testing.assert_allclose((ax * y).sum(), (x * back).sum(), rtol=1e-10)
 
 
@@ -163,7 +169,7 @@ def test_length_one_and_a_stride_beyond_the_kernel():
 
 def test_a_layer_without_bias_and_in_float32():
     rng = numpy_generator(0)
-    layer = scratch.Conv2d(4, 2, 3, bias=False, rng=rng, dtype="float32")
+    layer = layers.Conv2d(4, 2, 3, bias=False, rng=rng, dtype="float32")
     y = layer(X.astype("f4"))
     assert y.dtype == "float32"
     assert list(layer.state_dict()) == ["weight"]

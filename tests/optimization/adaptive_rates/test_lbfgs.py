@@ -129,6 +129,25 @@ def test_steps_are_torchs(options, wavy, missing, seed, dtype):
     compare(ours, theirs, params, tparams, dtype)
 
 
+def test_a_search_whose_second_place_is_above_the_first():
+    def loss_and_slope(x):
+        (t,) = x
+        slope = np.full(1, -3 * np.sin(3 * t + 3.4) - 1)
+        return np.cos(3 * t + 3.4) - t, slope
+
+    params = [np.zeros(1)]
+    (slope,) = loss_and_slope(params[0])[1]
+    options = {"lr": -2 / slope, "max_iter": 1, "max_eval": 9}
+    options["line_search_fn"] = "strong_wolfe"
+    found = ours_and_torchs(params, loss_and_slope, options)
+    ours, theirs, closure, tclosure, tparams = found
+    ours.step(closure)
+    theirs.step(tclosure)
+    compare(ours, theirs, params, tparams, "f8")
+    assert ours.state_dict()["state"][0]["func_evals"] == 3
+    np.testing.assert_allclose(params[0], 2.920028, 1e-6)
+
+
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 def test_many_steps(search):
     options = {"lr": 0.5, "max_iter": 4, "history_size": 6, "line_search_fn": search}

@@ -11,6 +11,7 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import grad, register, tensor
 from dlbook_lib.optimization.batch_normalization import scratch
 from dlbook_lib.optimization.batch_normalization import second_derivatives as twice
+from tests.feedforward.twice import leaves, same_twice
 
 few = settings(max_examples=15)
 seeds = st.integers(0, 999)
@@ -18,27 +19,15 @@ places = st.lists(st.integers(1, 3), max_size=2).map(tuple)
 
 
 def compare(name, arrays, call):
-    """Value, gradient, and the gradient of a gradient penalty, for all leaves.
+    """Two derivatives of a function and of torch's, for all leaves.
 
     ``call(f, leaves)`` calls a function on leaves made of the arrays (...).
     """
-    ours = [None if a is None else tensor(a, requires_grad=True) for a in arrays]
-    theirs = [None if a is None else torch.tensor(a) for a in arrays]
-    leaves = [t.requires_grad_() for t in theirs if t is not None]
+    ours, theirs = leaves(arrays)
+    y, given = call(getattr(twice, name), ours), list(theirs)
     if theirs[1] is None and theirs[2] is not None:  # torch's second derivative fails
-        theirs[1] = torch.ones_like(theirs[2])
-    y, told = call(getattr(twice, name), ours), call(getattr(functional, name), theirs)
-    np.testing.assert_allclose(y.data, told.detach(), rtol=1e-10, atol=1e-10)
-    dy = numpy_generator(1).normal(size=y.shape)
-    ours = [t for t in ours if t is not None]
-    first = grad((y * y * dy).sum(), ours, create_graph=True)
-    total = (told * told * torch.tensor(dy)).sum()
-    firsts = torch.autograd.grad(total, leaves, create_graph=True)
-    second = grad(sum((g * g).sum() for g in first), ours)
-    seconds = torch.autograd.grad(sum((g * g).sum() for g in firsts), leaves)
-    pairs = [*zip(first, firsts, strict=True), *zip(second, seconds, strict=True)]
-    for found, wanted in pairs:
-        np.testing.assert_allclose(found.data, wanted.detach(), rtol=1e-9, atol=1e-9)
+        given[1] = torch.ones_like(theirs[2])
+    same_twice(y, call(getattr(functional, name), given), ours, theirs)
 
 
 def numbers(seed, shape, size, with_weight, with_bias):
@@ -96,6 +85,35 @@ def test_group_norm(seed, n, rest, with_weight, with_bias, wide):
     arrays = numbers(seed, (n, 4, *rest), 4, with_weight, with_bias)
     groups = 1 if wide else 2
     compare("group_norm", arrays, lambda f, t: f(t[0], groups, t[1], t[2], 1e-3))
+
+
+LAYOUTS = {
+    "C": (0, 1, 2, 3),
+    "batch last": (1, 2, 3, 0),
+    "channels last": (0, 2, 3, 1),
+}
+
+
+@pytest.mark.parametrize("axes", LAYOUTS.values(), ids=LAYOUTS)
+def test_batch_norm_by_channel(axes):
+    rng = numpy_generator(0)
+    x, weight, bias = (rng.normal(size=s) for s in ((5, 3, 2, 4), 3, 3))
+    x = np.ascontiguousarray(x.transpose(axes)).transpose(np.argsort(axes))
+    (ours, theirs), eps = leaves([x, weight, bias]), 1e-3
+    ours[0].data = x  # in this layout, which a copy may lose
+    y = twice.batch_norm_by_channel(*ours, eps=eps)
+    z = functional.batch_norm(theirs[0], None, None, *theirs[1:], True, eps=eps)
+    same_twice(y, z, ours, theirs)
+
+
+def test_batch_norm_by_channel_hands_on_the_gradient_of_its_pair():
+    rng = numpy_generator(0)
+    x, w, b = (tensor(rng.normal(size=s), requires_grad=True) for s in ((6, 3), 3, 3))
+    dy = rng.normal(size=(6, 3))
+    twice.batch_norm_by_channel(x, w, b).backward(dy)
+    _, pull = scratch.batch_norm_by_channel(x.data, w.data, b.data)
+    for t, g in zip((x, w, b), pull(dy), strict=True):
+        np.testing.assert_array_equal(t.grad.data, g)
 
 
 def test_equal_numbers_have_curvature_too():

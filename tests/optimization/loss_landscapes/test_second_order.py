@@ -162,6 +162,29 @@ def test_the_search_is_torchs(waves, t, c2, max_ls):
         assert abs(place.slope) <= -c2 * start.slope
 
 
+@pytest.mark.parametrize(
+    ("shift", "t", "c2", "evaluations"), [(3.4, 2.0, 0.9, 2), (0.5, 3.0, 0.1, 7)]
+)
+def test_a_second_place_above_the_first_does_not_end_the_growth(
+    shift, t, c2, evaluations
+):
+    """It is flat enough, or the way goes on down behind it."""
+
+    def along(t):
+        return Place(t, np.cos(3 * t + shift) - t, -3 * np.sin(3 * t + shift) - 1)
+
+    start, first = along(0.0), along(t)
+    second = along(cubic_minimum(start, first, 1.01 * t, 10 * t))
+    assert first.value < second.value < start.value + 1e-4 * second.t * start.slope
+    assert first.slope < c2 * start.slope
+    place, count = strong_wolfe(along, start, t, c2=c2)
+    other, wanted = twin.strong_wolfe(along, start, t, c2=c2)
+    np.testing.assert_allclose(place[:3], other[:3], 1e-9, 1e-9)
+    assert count == wanted == evaluations
+    assert place.t >= second.t
+    assert abs(place.slope) <= -c2 * start.slope
+
+
 def test_a_search_among_values_that_are_no_numbers():
     def along(t):
         return Place(t, np.inf, np.nan) if t > 0.1 else Place(t, -t, -1.0 + 20 * t)

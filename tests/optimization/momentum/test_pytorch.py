@@ -1,6 +1,7 @@
 """Fifty steps equal torch's and the twin's, whatever the options."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,11 +40,14 @@ def test_sgd(options, second, seed, dtype):
     run(scratch.SGD, torch.optim.SGD, options, second, seed, dtype)
 
 
-@settings(max_examples=5)
+@pytest.mark.parametrize("three_phase", [False, True])
+@settings(max_examples=3)
 @given(OPTIONS | NESTEROV, SECOND, SEEDS)
-def test_sgd_with_a_cycle(options, second, seed):
+def test_sgd_with_a_cycle(three_phase, options, second, seed):
+    how = {"three_phase": three_phase}
+
     def cycle(module):
-        return lambda optimizer: module.OneCycleLR(optimizer, 0.1, 60)
+        return lambda optimizer: module.OneCycleLR(optimizer, 0.1, 60, **how)
 
     options = options | {"dampening": 0}
     schedules = cycle(sgd), cycle(sgd_twin)

@@ -20,6 +20,7 @@ from dlbook_lib.optimization.sgd.scratch import (
     ReduceLROnPlateau,
     SequentialLR,
     StepLR,
+    as_parameter,
     linear_decay,
     set_grads,
     step_decay,
@@ -224,3 +225,14 @@ def test_what_a_subclass_must_say():
         optimizer.step()
     with pytest.raises(NotImplementedError, match="no get_lr"):
         LRScheduler(optimizer)
+
+
+@pytest.mark.parametrize("make", [np.array, as_parameter])
+def test_one_parameter_alone_is_a_group(make):
+    w = make(np.ones((2, 3)))
+    optimizer = SGD([{"params": w}], lr=0.5)
+    (p,) = optimizer.param_groups[0]["params"]
+    assert p.shape == (2, 3)
+    set_grads(optimizer, [np.ones((2, 3))])
+    optimizer.step()
+    np.testing.assert_array_equal(p.data, np.full((2, 3), 0.5))

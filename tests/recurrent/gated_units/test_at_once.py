@@ -180,7 +180,8 @@ BAD = [
     (lambda x, n, s, w: (x[0], n, s, w), "input must have 2 dimensions"),
     (lambda x, n, s, w: (x.astype(int), n, s, w), "input must hold floating"),
     (lambda x, n, s, w: (x, n, tuple(a[:1] for a in s), w), r"states\[0\] has shape"),
-    (lambda x, n, s, w: (x, n, s, w[:3]), "weights must be 2 arrays, or 4"),
+    (lambda x, n, s, w: (x, n, s, w[:1]), "weights must be . arrays, or"),
+    (lambda x, n, s, w: (x, n, s, w[:3]), r"2 arrays, or 4|weights\[2\] has shape"),
     (lambda x, n, s, w: (x, n, s, (w[0].T, *w[1:])), r"weights\[0\] has shape"),
     (lambda x, n, s, w: (x, n, s, (w[1], w[1], *w[2:])), r"weights\[0\] has shape"),
 ]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
+from dlbook_lib.recurrent.gated_units import layers, layers_pytorch, scratch
 from dlbook_lib.recurrent.gated_units import pytorch as twin
-from dlbook_lib.recurrent.gated_units import scratch
 from dlbook_lib.recurrent.unfolding.scratch import (
     pack_padded_sequence,
     pad_packed_sequence,
@@ -84,8 +84,10 @@ def test_cell_modules_with_the_same_weights_agree(name, options, bias, dtype):
     bias = bias or "forget_bias" in options
     options = {"dtype": KIND[dtype], **options}
     rng = numpy_generator(0)
-    ours = getattr(scratch, name)(3, 4, bias, rng=rng, **options)
-    theirs = getattr(twin, name)(3, 4, bias, rng=torch_generator(0), **options)
+    ours = getattr(layers, name)(3, 4, bias, rng=rng, **options)
+    theirs = getattr(layers_pytorch, name)(
+        3, 4, bias, rng=torch_generator(0), **options
+    )
     assert list(ours.state_dict()) == list(theirs.state_dict())
     others = [theirs]
     if set(options) <= {"dtype", "forget_bias"} and name != "UGRNNCell":
@@ -121,8 +123,8 @@ def built(name, options, dtype="f8", seed=0):
     """Ours, its twin and torch's own module (or the twin again) of one kind."""
     options = {"input_size": 3, "hidden_size": 4} | options
     of = {"dtype": KIND[dtype]}
-    ours = getattr(scratch, name)(**options, **of, rng=numpy_generator(seed))
-    theirs = getattr(twin, name)(**options, **of, rng=torch_generator(seed))
+    ours = getattr(layers, name)(**options, **of, rng=numpy_generator(seed))
+    theirs = getattr(layers_pytorch, name)(**options, **of, rng=torch_generator(seed))
     own = theirs
     if name != "UGRNN":
         own = getattr(torch.nn, name)(**options, dtype=getattr(torch, KIND[dtype]))
@@ -238,7 +240,7 @@ def test_dropout_falls_between_layers_in_training_only(name):
 
 @pytest.mark.parametrize("name", ["UGRNN", "GRU", "LSTM"])
 def test_the_start_is_repeated_by_its_generator_and_within_bounds(name):
-    for module, rng in ((scratch, numpy_generator), (twin, torch_generator)):
+    for module, rng in ((layers, numpy_generator), (layers_pytorch, torch_generator)):
         first, again = (
             getattr(module, name)(3, 4, 2, rng=rng(5)).state_dict() for _ in range(2)
         )
@@ -247,9 +249,37 @@ def test_the_start_is_repeated_by_its_generator_and_within_bounds(name):
             assert abs(np.asarray(value)).max() <= 0.5
 
 
+@pytest.mark.filterwarnings("ignore:.*oneDNN")
+@settings(max_examples=8)
+@given(st.data())
+def test_projections_are_those_of_torch(data):
+    draw = data.draw
+    options = {key: draw(st.booleans()) for key in ("bias", "bidirectional")}
+    count, wide = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    options |= {"num_layers": count, "proj_size": wide}
+    dtype, packed = draw(st.sampled_from(["f8", "f4"])), draw(st.booleans())
+    ours, theirs, own = built("LSTM", options, dtype, draw(st.integers(0, 9)))
+    assert repr(ours) == repr(own)
+    rng, blocks = numpy_generator(1), count * (1 + options["bidirectional"])
+    x = rng.normal(size=(4, 3, 3)).astype(dtype)
+    states = [rng.normal(size=(blocks, 3, n)).astype(dtype) for n in (wide, 4)]
+
+    def run(module, x, hx, side):
+        if not packed:
+            return plainly(module, x, hx, side)
+        pack = torch.nn.utils.rnn.pack_padded_sequence
+        pack = pack if side == "theirs" else pack_padded_sequence
+        output, hx = module(pack(x, [2, 4, 1], enforce_sorted=False), hx)
+        return flat(output.data, hx)
+
+    with torch.backends.mkldnn.flags(enabled=False):  # it has no projections
+        agree("LSTM", ours, theirs, x, states, run, CLOSE[dtype])
+        agree("LSTM", ours, own, x, [], run, CLOSE[dtype])
+
+
 def test_torchs_single_precision_weights_load_into_double_and_back():
     own = torch.nn.LSTM(3, 4, 2, bidirectional=True)
-    ours = scratch.LSTM(3, 4, 2, bidirectional=True, rng=numpy_generator(0))
+    ours = layers.LSTM(3, 4, 2, bidirectional=True, rng=numpy_generator(0))
     ours.load_state_dict(own.state_dict())
     for key, value in own.state_dict().items():
         np.testing.assert_array_equal(ours.state_dict()[key], value)
@@ -266,10 +296,10 @@ def test_facts_are_those_of_the_twin():
     assert scratch.track_quotes(text).tolist() == wanted
     cells = "UGRNNCell", "GRUCell", "LSTMCell"
     rng = torch_generator(0)
-    cells = [getattr(twin, name)(3, 4, rng=rng) for name in cells]
-    assert twin.param_ratio(torch.nn.RNNCell(3, 4), *cells) == [1, 2, 3, 4]
+    cells = [getattr(layers_pytorch, name)(3, 4, rng=rng) for name in cells]
+    assert layers_pytorch.param_ratio(torch.nn.RNNCell(3, 4), *cells) == [1, 2, 3, 4]
     net = torch.nn.LSTM(3, 4, 2)
-    twin.set_forget_bias(net, 2.0)
+    layers_pytorch.set_forget_bias(net, 2.0)
     for k in range(2):
         total = getattr(net, f"bias_ih_l{k}") + getattr(net, f"bias_hh_l{k}")
         assert (total[4:8] == 2).all()

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import Tensor, register, tensor
 from dlbook_lib.recurrent.gated_units import scratch
-from dlbook_lib.recurrent.gated_units.scratch import (
+from dlbook_lib.recurrent.gated_units.layers import (
     GRU,
     LSTM,
     UGRNN,
     GRUCell,
     LSTMCell,
     UGRNNCell,
+    param_ratio,
+    set_forget_bias,
+)
+from dlbook_lib.recurrent.gated_units.scratch import (
     direct_path,
     gate,
     gru,
@@ -25,14 +29,12 @@ from dlbook_lib.recurrent.gated_units.scratch import (
     lstm_cell,
     lstm_gates,
     over_time,
-    param_ratio,
     quote_tracker,
-    set_forget_bias,
     track_quotes,
     ugrnn,
     ugrnn_cell,
 )
-from dlbook_lib.recurrent.unfolding.scratch import RNNCell
+from dlbook_lib.recurrent.unfolding.layers import RNNCell
 
 
 @pytest.fixture(autouse=True)

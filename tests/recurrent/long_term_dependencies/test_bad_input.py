@@ -9,6 +9,7 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.recurrent.long_term_dependencies import (
     gradients,
+    layers,
     reservoirs,
     scratch,
 )
@@ -20,6 +21,11 @@ from dlbook_lib.recurrent.long_term_dependencies.gradients import (
     random_step_,
     unit_vectors,
 )
+from dlbook_lib.recurrent.long_term_dependencies.layers import (
+    ClockworkRNN,
+    LeakyRNN,
+    SkipRNN,
+)
 from dlbook_lib.recurrent.long_term_dependencies.reservoirs import (
     EchoStateNetwork,
     continue_series,
@@ -29,9 +35,6 @@ from dlbook_lib.recurrent.long_term_dependencies.reservoirs import (
     spectral_radius,
 )
 from dlbook_lib.recurrent.long_term_dependencies.scratch import (
-    ClockworkRNN,
-    LeakyRNN,
-    SkipRNN,
     alpha_of_half_life,
     as_alpha,
     as_periods,
@@ -234,8 +237,9 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 
 def test_every_function_is_described():
-    rest = {"pull_leaky", "as_periods", "clock_links", "check_leaky"}
+    rest = {"run_leaky", "pull_leaky", "as_periods", "clock_links", "check_leaky"}
     assert not_described(scratch, CALLS) == rest
+    assert not_described(layers, CALLS) == set()
     assert not_described(reservoirs, CALLS) == set()
     assert not_described(gradients, CALLS) == {"info_flow_penalty_exact"}
 

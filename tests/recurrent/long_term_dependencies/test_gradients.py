@@ -23,7 +23,8 @@ from dlbook_lib.recurrent.long_term_dependencies.gradients import (
     unit_vectors,
 )
 from dlbook_lib.recurrent.long_term_dependencies.scratch import state_gradients
-from dlbook_lib.recurrent.unfolding.scratch import RNNCell, unroll
+from dlbook_lib.recurrent.unfolding.layers import RNNCell
+from dlbook_lib.recurrent.unfolding.scratch import unroll
 
 CLOSE = {"f8": {"rtol": 0, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
 

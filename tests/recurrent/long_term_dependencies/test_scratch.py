@@ -17,11 +17,14 @@ from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
     RNN,
     rnn_inputs_in_one_product,
 )
+from dlbook_lib.recurrent.long_term_dependencies import layers_pytorch
 from dlbook_lib.recurrent.long_term_dependencies import pytorch as twin
-from dlbook_lib.recurrent.long_term_dependencies.scratch import (
+from dlbook_lib.recurrent.long_term_dependencies.layers import (
     ClockworkRNN,
     LeakyRNN,
     SkipRNN,
+)
+from dlbook_lib.recurrent.long_term_dependencies.scratch import (
     alpha_of_half_life,
     clock_alpha,
     clock_links,
@@ -36,13 +39,14 @@ from dlbook_lib.recurrent.long_term_dependencies.scratch import (
     proposal,
     proposal_slope,
     pull_leaky,
+    run_leaky,
     skip_rnn,
     skip_rnn_backward,
     state_gradients,
     time_constant,
 )
+from dlbook_lib.recurrent.unfolding.layers import RNNCell
 from dlbook_lib.recurrent.unfolding.scratch import (
-    RNNCell,
     gradient_by_lag,
     pack_padded_sequence,
     unroll,
@@ -328,6 +332,16 @@ def test_the_kernel_is_the_readable_layer(case, kind, each_step, reverse, n):
     same([found[0], *found[1], *found[2]], [theirs[0], *theirs[1], *theirs[2]], dtype)
 
 
+@pytest.mark.parametrize("kind", ["tanh", "relu", "linear"])
+def test_the_part_of_the_way_forth_that_recurs(kind):
+    rng = numpy_generator(0)
+    for reverse in (False, True):
+        args = [rng.normal(size=s) for s in ((5, 3), (2, 3), (3, 3), (3, 3))]
+        targs = [torch.tensor(a) for a in args]
+        options = np.array([2, 2, 1]), reverse, kind
+        same(run_leaky(*args, *options), twin.run_leaky(*targs, *options))
+
+
 def test_the_part_of_the_way_back_that_recurs():
     rng = numpy_generator(0)
     for reverse in (False, True):
@@ -378,7 +392,7 @@ def test_modules_are_their_twins(name, bias, dtype):
     kind, options = MODULES[name]
     options = options | {"bias": bias, "dtype": dtype}
     ours = OURS[kind](3, 4, rng=numpy_generator(0), **options)
-    theirs = getattr(twin, kind)(3, 4, rng=torch_generator(0), **options)
+    theirs = getattr(layers_pytorch, kind)(3, 4, rng=torch_generator(0), **options)
     assert set(ours.state_dict()) == set(theirs.state_dict())
     assert all(
         abs(p).max() <= 0.5 for n, p in theirs.named_parameters() if "logit" not in n
@@ -412,7 +426,7 @@ def test_a_leak_starts_where_it_was_asked_to():
     wanted = [0.1, 0.5, 0.99]
     for learned in (False, True):
         ours = LeakyRNN(2, 3, wanted, learned, rng=numpy_generator(0))
-        theirs = twin.LeakyRNN(2, 3, wanted, learned, rng=torch_generator(0))
+        theirs = layers_pytorch.LeakyRNN(2, 3, wanted, learned, rng=torch_generator(0))
         np.testing.assert_allclose(ours.alpha.data, wanted, rtol=1e-12)
         same([ours.alpha.data], [theirs.alpha])
         assert len(list(ours.parameters())) == 4 + learned
@@ -480,7 +494,7 @@ def test_slow_clocks_remember():
 def test_the_twins_kernel_of_clocks():
     rng = numpy_generator(0)
     ours = ClockworkRNN(2, 4, (1, 2), rng=rng)
-    theirs = twin.ClockworkRNN(2, 4, (1, 2), rng=torch_generator(0))
+    theirs = layers_pytorch.ClockworkRNN(2, 4, (1, 2), rng=torch_generator(0))
     x, hx, w, b = (rng.normal(size=s) for s in ((3, 2), (2, 4), (4, 2), (4, 4)))
     dy, dend = rng.normal(size=(3, 4)), rng.normal(size=(2, 4))
     y, (end,), pull = ours.kernel(x, np.array([2, 1]), (hx,), (w, b), True)

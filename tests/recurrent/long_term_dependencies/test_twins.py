@@ -5,12 +5,18 @@ import pytest
 from dlbook_lib.recurrent.long_term_dependencies import (
     gradients,
     gradients_pytorch,
+    layers,
+    layers_pytorch,
     reservoirs,
     reservoirs_pytorch,
 )
 from tests.structure.test_twins import differences
 
-PAIRS = [(reservoirs, reservoirs_pytorch), (gradients, gradients_pytorch)]
+PAIRS = [
+    (reservoirs, reservoirs_pytorch),
+    (gradients, gradients_pytorch),
+    (layers, layers_pytorch),
+]
 
 
 @pytest.mark.parametrize(("scratch", "pytorch"), PAIRS)

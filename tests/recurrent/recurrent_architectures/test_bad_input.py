@@ -6,24 +6,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.recurrent.gated_units.scratch import GRU
-from dlbook_lib.recurrent.recurrent_architectures import scratch
-from dlbook_lib.recurrent.recurrent_architectures.scratch import (
+from dlbook_lib.recurrent.gated_units.layers import GRU
+from dlbook_lib.recurrent.recurrent_architectures import layers, scratch
+from dlbook_lib.recurrent.recurrent_architectures.layers import (
     BiRNN,
     DeepRNN,
     Layers,
     RecursiveNet,
     Seq2Seq,
+    both_ways,
+    over_frames,
+)
+from dlbook_lib.recurrent.recurrent_architectures.scratch import (
     as_log_probs,
     balanced_tree,
     beam_search,
-    both_ways,
     chain_tree,
     check_search,
     greedy_decode,
     merges,
     normalized,
-    over_frames,
     recursive_states,
     recursive_states_backward,
     tree_depth,
@@ -154,3 +156,4 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 def test_every_function_is_described():
     assert not_described(scratch, DESCRIBED) == set()
+    assert not_described(layers, DESCRIBED) == set()

@@ -10,17 +10,20 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.feedforward.autodiff.modules import Linear
 from dlbook_lib.recurrent.backpropagation_through_time.scratch import RNN
-from dlbook_lib.recurrent.gated_units.scratch import GRU, LSTM, GRUCell
-from dlbook_lib.recurrent.recurrent_architectures import pytorch as twin
-from dlbook_lib.recurrent.recurrent_architectures.scratch import (
+from dlbook_lib.recurrent.gated_units.layers import GRU, LSTM, GRUCell
+from dlbook_lib.recurrent.recurrent_architectures import layers_pytorch as twin
+from dlbook_lib.recurrent.recurrent_architectures.layers import (
     BiRNN,
     DeepRNN,
     Layers,
     Seq2Seq,
     both_ways,
     over_frames,
-    with_stop,
 )
+from dlbook_lib.recurrent.recurrent_architectures.pytorch import (
+    with_stop as torch_with_stop,
+)
+from dlbook_lib.recurrent.recurrent_architectures.scratch import with_stop
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +179,7 @@ def test_what_a_decoder_is_told(data):
     given_, wanted, ends = with_stop(target, 0, 1, lengths)
     for ours, theirs in zip(
         (given_, wanted, ends),
-        twin.with_stop(torch.tensor(target), 0, 1, lengths),
+        torch_with_stop(torch.tensor(target), 0, 1, lengths),
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)

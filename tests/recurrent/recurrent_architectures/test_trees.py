@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import register, tensor
+from dlbook_lib.recurrent.recurrent_architectures import layers_pytorch
 from dlbook_lib.recurrent.recurrent_architectures import pytorch as twin
+from dlbook_lib.recurrent.recurrent_architectures.layers import RecursiveNet
 from dlbook_lib.recurrent.recurrent_architectures.scratch import (
-    RecursiveNet,
     balanced_tree,
     chain_tree,
     merges,
@@ -134,7 +135,7 @@ def test_a_chain_is_a_recurrent_network():
 
 def test_the_module_and_its_twin():
     ours = RecursiveNet(3, rng=numpy_generator(0))
-    theirs = twin.RecursiveNet(3, rng=torch.Generator())
+    theirs = layers_pytorch.RecursiveNet(3, rng=torch.Generator())
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict(theirs.state_dict())
     leaves, tree = numpy_generator(1).normal(size=(6, 3)), balanced_tree(6)

@@ -6,14 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.recurrent.unfolding import scratch
-from dlbook_lib.recurrent.unfolding.scratch import (
+from dlbook_lib.recurrent.unfolding import (
+    layers,
+    scratch,
+)
+from dlbook_lib.recurrent.unfolding.layers import (
     TDNN,
-    PackedSequence,
     RNNCell,
     RNNCellBase,
     TimeDelay,
     VanillaRNN,
+)
+from dlbook_lib.recurrent.unfolding.scratch import (
+    PackedSequence,
     add_binary,
     as_lengths,
     check_cell,
@@ -144,7 +149,7 @@ CALLS = [
         VanillaRNN,
         **SIZES,
         output_size=Whole(),
-        pattern=Choice(*scratch.PATTERNS),
+        pattern=Choice(*layers.PATTERNS),
         **NO_RNG,
     ),
     Call(
@@ -171,6 +176,7 @@ def test_every_function_is_described():
     rest = {"PackedSequence", "as_lengths", "as_places"}
     rest |= {"packed_places", "binary_adder"}
     assert not_described(scratch, CALLS) == rest
+    assert not_described(layers, CALLS) == set()
 
 
 X = np.ones((3, 2))

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import grad, register, tensor
+from dlbook_lib.recurrent.unfolding import (
+    layers,
+    layers_pytorch,
+)
 from dlbook_lib.recurrent.unfolding import pytorch as twin
-from dlbook_lib.recurrent.unfolding import scratch
+from dlbook_lib.recurrent.unfolding.layers import TDNN, RNNCell, TimeDelay, VanillaRNN
 from dlbook_lib.recurrent.unfolding.scratch import (
-    TDNN,
-    RNNCell,
-    TimeDelay,
-    VanillaRNN,
     add_binary,
     binary_adder,
     gradient_by_lag,
@@ -75,7 +75,7 @@ def test_a_window_by_its_sum():
 
 def test_the_time_delay_network_is_its_twin():
     ours = TDNN([3, 5, 2], [3, 2], [1, 2], rng=numpy_generator(0))
-    theirs = twin.TDNN([3, 5, 2], [3, 2], [1, 2], rng=torch_generator(0))
+    theirs = layers_pytorch.TDNN([3, 5, 2], [3, 2], [1, 2], rng=torch_generator(0))
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     x = numpy_generator(1).normal(size=(9, 2, 3))
@@ -137,7 +137,9 @@ def test_a_step_and_its_gradients_are_torchs(sizes, kind, biased, how, dtype):
 def test_the_cell_is_torchs_module(nonlinearity):
     for bias in (True, False):
         ours = RNNCell(3, 4, bias, nonlinearity, rng=numpy_generator(0))
-        theirs = twin.RNNCell(3, 4, bias, nonlinearity, rng=torch_generator(0))
+        theirs = layers_pytorch.RNNCell(
+            3, 4, bias, nonlinearity, rng=torch_generator(0)
+        )
         assert list(ours.state_dict()) == list(theirs.state_dict())
         assert repr(RNNCell(3, 4, bias, rng=numpy_generator(0))) == repr(
             torch.nn.RNNCell(3, 4, bias)
@@ -179,10 +181,10 @@ def test_as_many_parameters_for_any_length():
     assert count == 3 * 2 + 3 * 3 + 2 * 3
 
 
-@pytest.mark.parametrize("pattern", scratch.PATTERNS)
+@pytest.mark.parametrize("pattern", layers.PATTERNS)
 def test_patterns_of_input_and_output(pattern):
     ours = VanillaRNN(2, 4, 3, pattern, rng=numpy_generator(0))
-    theirs = twin.VanillaRNN(2, 4, 3, pattern, rng=torch_generator(0))
+    theirs = layers_pytorch.VanillaRNN(2, 4, 3, pattern, rng=torch_generator(0))
     assert sorted(ours.state_dict()) == sorted(theirs.state_dict())
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     one = pattern == "one to many"
@@ -290,9 +292,9 @@ def test_float32_stays_float32():
 def test_parts_that_check_nothing_in_the_twin():
     arrays = [torch.ones(2)] * 4
     assert twin.check_cell(*arrays)[:4] == arrays
-    base = twin.RNNCellBase(2, 3, rng=torch_generator(0))
+    base = layers_pytorch.RNNCellBase(2, 3, rng=torch_generator(0))
     assert base.start(torch.ones(5, 2)).shape == (5, 3)
     assert [w.shape for w in base.weights()] == [(3, 2), (3, 3), (3,), (3,)]
-    ours = scratch.RNNCellBase(2, 3, rng=numpy_generator(0))
+    ours = layers.RNNCellBase(2, 3, rng=numpy_generator(0))
     assert repr(ours) == repr(base)
     assert list(ours.state_dict()) == list(base.state_dict())

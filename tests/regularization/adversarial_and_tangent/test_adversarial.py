@@ -17,6 +17,7 @@ from dlbook_lib.feedforward.autodiff.scratch import hessian
 from dlbook_lib.feedforward.linear_models.scratch import numeric_gradient
 from dlbook_lib.regularization.adversarial_and_tangent import pytorch as twin
 from dlbook_lib.regularization.adversarial_and_tangent import scratch
+from tests.feedforward.twice import leaves, same_twice
 
 NORMS = st.sampled_from(scratch.NORMS)
 
@@ -356,6 +357,24 @@ def test_divergence_can_be_differentiated_twice():
         np.testing.assert_allclose(
             curvature[i, :, i], np.diag(s[i]) - np.outer(s[i], s[i]), atol=1e-12
         )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_products_with_the_curvature_of_a_divergence(reduction):
+    q, p = numpy_generator(1).normal(size=(2, 2, 3, 4))
+    a, b = leaves([q])
+    y = scratch.kl_of_scores(a[0].sin(), p, reduction)
+    same_twice(y, twin.kl_divergence(b[0].sin(), torch.tensor(p), reduction), a, b)
+
+
+def test_the_virtual_loss_has_a_curvature():
+    x, ours, theirs, *_ = example(1)
+    y = scratch.vat_loss(ours, x, 0.5, steps=2, rng=numpy_generator(7))
+    start = numpy_generator(7).normal(size=x.shape)
+    step = scratch.virtual_perturbation(ours, x, start, 0.5, steps=2)
+    t = torch.tensor(x)
+    z = twin.kl_divergence(theirs(t + torch.tensor(step)), theirs(t).detach())
+    same_twice(y, z, list(ours.parameters()), list(theirs.parameters()))
 
 
 def test_divergence_of_sure_and_equal_answers():

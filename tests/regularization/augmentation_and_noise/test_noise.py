@@ -12,6 +12,7 @@ from dlbook_lib.feedforward.autodiff.engine import grad, register, tensor
 from dlbook_lib.feedforward.linear_models.scratch import numeric_gradient
 from dlbook_lib.regularization.augmentation_and_noise import pytorch as twin
 from dlbook_lib.regularization.augmentation_and_noise import scratch
+from tests.feedforward.twice import leaves, same_twice
 
 
 def same(ours, theirs, tolerance=1e-10):
@@ -47,6 +48,15 @@ def test_the_layer_is_noisy_in_training_only():
     leaf = tensor(x, requires_grad=True)
     (found,) = grad(ours.train()(leaf), leaf, [x + 2])
     np.testing.assert_array_equal(found.data, 2)
+
+
+def test_the_layer_is_differentiated_twice():
+    x = numpy_generator(1).normal(size=(4, 3))
+    drawn = 0.2 * numpy_generator(0).standard_normal((4, 3))
+    for noise in (drawn, 0.0):
+        layer = scratch.GaussianNoise(0.2, rng=numpy_generator(0)).train(noise is drawn)
+        a, b = leaves([x])
+        same_twice(layer(a[0].sin()), b[0].sin() + torch.tensor(noise), a, b)
 
 
 def test_input_noise_is_a_norm_penalty_for_linear_models():

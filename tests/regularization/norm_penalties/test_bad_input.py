@@ -127,8 +127,11 @@ def cost(*params):
 
 
 BAD_CALLS = [
-    (lambda: l2_solution(np.ones((2, 3)), W, 0.1), "l2_solution: hessian .* fit"),
-    (lambda: l2_solution(np.eye(3), W, 0.1), "l2_solution: hessian .* does not fit"),
+    (
+        lambda: l2_solution(np.ones((2, 3)), W, 0.1),
+        "l2_solution: hessian must be a mat",
+    ),
+    (lambda: l2_solution(np.eye(3), W, 0.1), "l2_solution: hessian must be a mat"),
     (lambda: l2_solution(np.eye(2), X, 0.1), "l2_solution: optimum must have 1"),
     (lambda: l2_solution(W, W, 0.1), "l2_solution: hessian must have 2 dim"),
     (lambda: l2_solution(np.eye(2, dtype=int), W, 0.1), "l2_solution: hessian .* flo"),
