@@ -32,6 +32,8 @@ from tests.feedforward.bad_input import (
     refuses,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def careful(input, weight, bias=None):
     """A linear layer that checks what it is given."""

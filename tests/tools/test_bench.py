@@ -12,6 +12,8 @@ from benchmarks import rows
 from benchmarks.harness import ROOT, Side, SideError, Times, agree, race, slope
 from benchmarks.worker import norms
 
+pytestmark = pytest.mark.slow
+
 SIDES = {
     "reference": """
         import numpy as np

@@ -393,6 +393,7 @@ def chain(n):
     return x, y
 
 
+@pytest.mark.slow
 def test_a_chain_of_100_000_operations_runs():
     x, y = chain(100_000)
     assert len(topological_order(y)) == 100_001

@@ -145,9 +145,8 @@ def test_a_row_is_torchs(seed, dtype):
 
 
 @losses
-@pytest.mark.parametrize("seed", [0, 1])
-def test_products_and_eigenvalues_are_those_of_torchs_hessian(loss, seed):
-    both, rng = Networks(seed, loss), numpy_generator(seed)
+def test_products_and_eigenvalues_are_those_of_torchs_hessian(loss):
+    both, rng = Networks(0, loss), numpy_generator(0)
     theta = torch.tensor(both.theta)
     H = torch.autograd.functional.hessian(both.of_vector, theta).numpy()
     v = rng.normal(size=len(theta))
@@ -162,7 +161,7 @@ def test_products_and_eigenvalues_are_those_of_torchs_hessian(loss, seed):
     np.testing.assert_allclose(found[[0, -1]], values[[0, -1]], **CLOSE)
     top = scratch.sharpness(both.closure(), both.net.parameters(), 40, rng=rng)
     np.testing.assert_allclose(top, values[-1], **CLOSE)
-    rng = torch_generator(seed)
+    rng = torch_generator(0)
     top = twin_scratch.sharpness(both.tclosure(), both.tnet.parameters(), 40, rng=rng)
     np.testing.assert_allclose(top, values[-1], **CLOSE)
 
