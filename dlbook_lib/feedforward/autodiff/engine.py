@@ -829,11 +829,12 @@ def _by_reference(name, reference, args, needs, g):
     leaves = {i: Tensor(args[i].data, True) for i, need in enumerate(needs) if need}
     births = {i: _clock() for i in leaves}
     y = reference(*[leaves.get(i, x) for i, x in enumerate(args)])
-    gradients = grad(y, leaves.values(), [g], create_graph=True)
+    gradients = grad(y, leaves.values(), [g], create_graph=True, allow_unused=True)
     for i, leaf in leaves.items():
         x, leaf.age = args[i], births[i]
         leaf.node = _SAME, (x,), (x.data,), (x,), "alias"
-    return gradients
+    pairs = zip(gradients, leaves.values(), strict=True)
+    return [Tensor(np.zeros_like(x.data)) if d is None else d for d, x in pairs]
 
 
 _SAME = (lambda g, _y, _x: g,)

@@ -301,8 +301,9 @@ class Seq2Seq(Module):
             is_rnn = isinstance(rnn, Module) and hasattr(rnn, "hidden_size")
             require(is_rnn, f"{name} must be recurrent layers, not {rnn!r}", TypeError)
             require(not rnn.bidirectional, f"{name} must run in one direction")
-        a, b = ((rnn.hidden_size, rnn.num_layers) for rnn in (encoder, decoder))
-        sentence = f"encoder and decoder differ in hidden size or layers: {a}, {b}"
+        names = "hidden_size", "proj_size", "num_layers"
+        a, b = ([getattr(rnn, n) for n in names] for rnn in (encoder, decoder))
+        sentence = f"encoder and decoder differ in {', '.join(names)}: {a}, {b}"
         require(a == b, sentence)
         check_positive(source_size, "source_size", integer=True)
         check_positive(target_size, "target_size", integer=True)
@@ -315,7 +316,8 @@ class Seq2Seq(Module):
         self.source = Embedding(source_size, encoder.input_size, **options)
         self.target = Embedding(target_size, decoder.input_size, **options)
         self.encoder, self.decoder = encoder, decoder
-        self.output = Linear(decoder.hidden_size, target_size, **options)
+        shown = decoder.proj_size or decoder.hidden_size
+        self.output = Linear(shown, target_size, **options)
 
     def encode(self, source, lengths=None):
         """The state after all of `source` (T, N) of these lengths (N,) is read."""

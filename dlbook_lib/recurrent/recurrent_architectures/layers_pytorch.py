@@ -162,7 +162,8 @@ class Seq2Seq(nn.Module):
         self.source = Embedding(source_size, encoder.input_size, **options)
         self.target = Embedding(target_size, decoder.input_size, **options)
         self.encoder, self.decoder = encoder, decoder
-        self.output = _layer(decoder.hidden_size, target_size, **options)
+        shown = decoder.proj_size or decoder.hidden_size
+        self.output = _layer(shown, target_size, **options)
 
     def encode(self, source, lengths=None):
         """As in scratch, for `source` (T, N)."""

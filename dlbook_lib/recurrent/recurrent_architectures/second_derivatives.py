@@ -25,8 +25,7 @@ def _recursive_states(leaves, tree, weight, bias):
     for left, right in scratch.merges(tree):
         both = operations.cat([states[left], states[right]])
         states.append(operations.tanh(operations.linear(both, weight, bias)))
-    y = operations.stack(states)
-    return y if len(y) > 1 else y + 0.0 * (weight.sum() + bias.sum())  # not used
+    return operations.stack(states)
 
 
 def _sequence_nll(input, target, lengths=None, reduction="mean"):

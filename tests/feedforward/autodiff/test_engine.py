@@ -783,6 +783,20 @@ def test_a_pair_without_reference_has_no_second_derivative():
         grad(y, x, create_graph=True)
 
 
+def test_what_a_reference_does_not_use_has_the_gradient_zero():
+    def weighed(x, w, scale):
+        return scale * x if scale else x
+
+    def backward(dy, x, w, scale):
+        return (scale or 1) * dy, np.zeros_like(w)
+
+    x, w = leaf(3), leaf(2)
+    op = register(weighed, backward, reference=weighed)
+    dx, dw = grad((op(x, w, 0) ** 2).sum(), [x, w], create_graph=True)
+    close(dw, np.zeros(2))
+    close(grad((dx * dx).sum() + dw.sum(), x)[0], 8 * x.data)
+
+
 @pytest.mark.parametrize("made", [register, fused])
 def test_higher_orders_go_through_the_reference(made):
     """Also if one argument was computed from another: neither is counted twice."""

@@ -1,5 +1,7 @@
 """Both directions, deep blocks, films, sequence to sequence: torch, twins, loops."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -191,7 +193,12 @@ def test_what_a_decoder_is_told(data):
         assert ends[n] == size + 1
 
 
-KINDS = [(RNN, torch.nn.RNN), (GRU, torch.nn.GRU), (LSTM, torch.nn.LSTM)]
+KINDS = [
+    (RNN, torch.nn.RNN),
+    (GRU, torch.nn.GRU),
+    (LSTM, torch.nn.LSTM),
+    (partial(LSTM, proj_size=2), partial(torch.nn.LSTM, proj_size=2)),
+]
 
 
 @pytest.mark.parametrize(("kind", "theirs_kind"), KINDS)
