@@ -22,6 +22,10 @@ ICONLESS = """() => [...document.querySelectorAll("[class*=fa-]")]
   .filter(e => e.checkVisibility())
   .filter(e => getComputedStyle(e, "::before").content === "none")
   .map(e => e.className)"""
+CUT = """() => [...document.querySelectorAll("mjx-container:not([display])")]
+  .filter(e => e.checkVisibility() && !e.closest("table"))
+  .filter(e => e.getBoundingClientRect().right > innerWidth - 14)
+  .map(e => e.closest("p, li, dd, div").textContent.slice(0, 60))"""
 AXE = """async () => {
   const options = { resultTypes: ["violations"], preload: false };
   const { violations } = await axe.run(document, options);
@@ -92,6 +96,7 @@ def visit(site, served, open_page):
         tab.set_viewport_size(PHONE)
         tab.wait_for_timeout(100)
         seen.phone_width = tab.evaluate("document.documentElement.scrollWidth")
+        seen.cut = tab.evaluate(CUT)
         tab.close()
         tab, seen.disk = open_page((site / page).resolve().as_uri())
         tab.close()

@@ -45,6 +45,7 @@ def test_axe_finds_no_violation(visit, built, theme):
 
 def test_fits_a_phone(visit, built):
     assert visit(built).phone_width <= 390
+    assert visit(built).cut == [], "formulas too long for a line; make two of each"
 
 
 def test_shows_no_source_of_formulas_or_roles(visit, built):
