@@ -109,17 +109,30 @@ class Call:
     def __str__(self):
         return name_of(self.function)
 
+    def good(self):
+        """A strategy for the arguments of good calls, by name."""
+        return _good_calls(self)
+
     def bad(self):
         """A strategy for calls of this kind with one fault each, as `Bad`."""
         return _bad_calls(self)
 
 
-@st.composite
-def _bad_calls(draw, call):
-    axes = Axes(draw, call.arguments.values())
-    valid = {}
+def _valid(draw, call):
+    axes, valid = Axes(draw, call.arguments.values()), {}
     for name, argument in call.arguments.items():
         valid[name] = argument.valid(axes, valid)
+    return axes, valid
+
+
+@st.composite
+def _good_calls(draw, call):
+    return _valid(draw, call)[1]
+
+
+@st.composite
+def _bad_calls(draw, call):
+    axes, valid = _valid(draw, call)
     faults = [
         (f"{name}: {words}", name, value)
         for name, argument in call.arguments.items()

@@ -86,7 +86,7 @@ def conv2d_loops(input, weight, bias=None):
 def toeplitz_matrix(weight, size):
     """As in scratch: (F · places, C · H · W), whose columns answer single pixels."""
     pixels = weight.shape[1] * size[0] * size[1]
-    single = torch.eye(pixels, dtype=weight.dtype).reshape(pixels, -1, *size)
+    single = torch.eye(pixels).to(weight).reshape(pixels, -1, *size)
     return conv2d(single, weight).reshape(pixels, -1).T
 
 

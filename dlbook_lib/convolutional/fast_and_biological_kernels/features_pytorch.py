@@ -31,8 +31,8 @@ def linear_readout(features, target, alpha=1.0):
     """As in scratch: (N, D) and (N, K) to (K, D) and (K,), by one larger system."""
     middle, mean = features.mean(dim=0), target.mean(dim=0)
     x, d = features - middle, features.shape[1]
-    wide = torch.cat([x, math.sqrt(alpha) * torch.eye(d, dtype=x.dtype)])
-    goal = torch.cat([target - mean, torch.zeros(d, target.shape[1], dtype=x.dtype)])
+    wide = torch.cat([x, math.sqrt(alpha) * torch.eye(d).to(x)])
+    goal = torch.cat([target - mean, x.new_zeros(d, target.shape[1])])
     weight = torch.linalg.lstsq(wide, goal)[0].T
     return weight, mean - weight @ middle
 

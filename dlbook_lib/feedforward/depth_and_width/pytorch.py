@@ -208,7 +208,7 @@ def sawtooth(depth):
 @torch.no_grad()
 def break_points(net, start, end):
     """As in `scratch`: rising places t (P,) between two points (in,)."""
-    t = torch.tensor([0.0, 1.0], dtype=start.dtype)
+    t = torch.tensor([0.0, 1.0]).to(start)
     for k in range(len(net.weights) - 1):
         points = torch.lerp(start, end, t[:, None])  # (P, in)
         below = net.layers(points)[k - 1] if k else points

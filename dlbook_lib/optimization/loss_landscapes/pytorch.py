@@ -64,7 +64,8 @@ def inexact_gradient(gradient, *, bias=0.0, noise=0.0, rng):
 
     def estimate(x):
         g = gradient(x)
-        return g + bias + noise * torch.randn(g.shape, generator=rng, dtype=g.dtype)
+        drawn = torch.randn(g.shape, generator=rng, device=rng.device, dtype=g.dtype)
+        return g + bias + noise * drawn.to(g.device)
 
     return estimate
 
@@ -94,14 +95,15 @@ def saddle_statistics(n, trials=10_000, *, rng):
     minima, chunk = 0, max(1, 1_000_000 // n**2)
     for first in range(0, trials, chunk):
         shape = min(chunk, trials - first), n, n
-        A = torch.randn(shape, generator=rng, dtype=torch.float64)
+        kind = {"device": rng.device, "dtype": torch.float64}
+        A = torch.randn(shape, generator=rng, **kind)
         minima += (torch.linalg.eigvalsh(A + A.mT)[:, 0] > 0).sum().item()
     return minima / trials
 
 
 def power_norms(W, steps):
     """As in scratch: (steps + 1,) from W (n, n)."""
-    power, growth = torch.eye(len(W), dtype=W.dtype), [torch.ones((), dtype=W.dtype)]
+    power, growth = torch.eye(len(W)).to(W), [W.new_ones(())]
     for _ in range(steps):
         power = power @ W
         growth.append(torch.linalg.matrix_norm(power, 2))
@@ -131,15 +133,17 @@ def hessian_product(loss, params):
     def product(v):
         if not slope.requires_grad:  # the loss is linear
             return torch.zeros_like(v)
-        rows = torch.autograd.grad(slope, params, v, retain_graph=True, **options)
-        return torch.cat([row.reshape(-1) for row in rows])
+        along = v.to(slope.device)
+        rows = torch.autograd.grad(slope, params, along, retain_graph=True, **options)
+        return torch.cat([row.reshape(-1) for row in rows]).to(v.device)
 
     return product
 
 
 def hessian_eigenvalues(product, n, steps=30, *, rng):
     """As in scratch: (k,) Ritz values; `rng` is a torch.Generator."""
-    start = torch.randn(n, generator=rng, dtype=torch.float64)
+    kind = {"device": rng.device, "dtype": torch.float64}
+    start = torch.randn(n, generator=rng, **kind)
     T, _ = lanczos(product, start, min(steps, n))
     return torch.linalg.eigvalsh(T)
 
@@ -197,7 +201,7 @@ def loss_along(closure, params, direction, at):
             losses.append(float(closure()))
     finally:
         move_along(params, homes, homes, 0.0)
-    return torch.tensor(losses, dtype=params[0].dtype)
+    return params[0].new_tensor(losses)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ __all__ = [
 
 def newton_step(x, g, H, damping=0.0):
     """As in scratch: (n,) from x (n,), g (n,) and H (n, n)."""
-    return x - torch.linalg.solve(H + damping * torch.eye(len(x), dtype=H.dtype), g)
+    return x - torch.linalg.solve(H + damping * torch.eye(len(x)).to(H), g)
 
 
 def levenberg_marquardt(residual, jacobian, x, *, steps, damping=1e-3, tol=1e-12):
@@ -180,14 +180,14 @@ def bfgs_update(B, s, y):
     ys = y @ s
     if ys <= 1e-10:
         return B
-    turn = torch.eye(len(s), dtype=B.dtype) - torch.outer(s, y) / ys
+    turn = torch.eye(len(s)).to(B) - torch.outer(s, y) / ys
     return turn @ B @ turn.T + torch.outer(s, s) / ys
 
 
 def bfgs(objective, x, *, steps, tol=1e-8):
     """As in scratch: (k + 1, n) from x (n,)."""
     (path, here), t = begin(objective, x, steps, tol), None
-    B = torch.eye(len(x), dtype=x.dtype)
+    B = torch.eye(len(x)).to(x)
     for _ in range(steps):
         g = here.gradient
         if torch.linalg.vector_norm(g) <= tol:

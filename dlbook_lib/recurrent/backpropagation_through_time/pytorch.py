@@ -132,7 +132,8 @@ def steps_that_count(input, target, lengths=None):
     """As in scratch: (T, N, C) and (T, N)."""
     if lengths is None:
         return input, target
-    real = torch.arange(len(input))[:, None] < torch.as_tensor(lengths)
+    lengths = torch.as_tensor(lengths, device=target.device)
+    real = torch.arange(len(input), device=target.device)[:, None] < lengths
     return input, torch.where(real, target, -100)
 
 
@@ -232,7 +233,7 @@ def draw(input, temperature=1.0, *, rng):
     if temperature == 0:
         return int(input.argmax())
     p = (input.double() / temperature).softmax(0)
-    return int(torch.multinomial(p, 1, generator=rng))
+    return int(torch.multinomial(p.to(rng.device), 1, generator=rng))
 
 
 @torch.no_grad()
@@ -242,8 +243,8 @@ def sample(net, start, steps, temperature=1.0, *, rng):
     for _ in range(steps):
         scores, hx = net(next_input, hx)
         written.append(draw(scores[-1, 0], temperature, rng=rng))
-        next_input = torch.tensor([[written[-1]]])
-    return torch.tensor(written)
+        next_input = start.new_tensor([[written[-1]]])
+    return start.new_tensor(written)
 
 
 def bits_per_character(input, target):
@@ -254,8 +255,9 @@ def bits_per_character(input, target):
 
 def bigram_bits(text, test, num_classes, smoothing=1.0):
     """As in scratch: letters (T,)."""
-    count = torch.full((num_classes, num_classes), smoothing, dtype=torch.float64)
-    ones = torch.ones(len(text) - 1, dtype=torch.float64)
+    kind = {"device": text.device, "dtype": torch.float64}
+    count = torch.full((num_classes, num_classes), smoothing, **kind)
+    ones = torch.ones(len(text) - 1, **kind)
     count = count.index_put((text[:-1], text[1:]), ones, accumulate=True)
     p = count / count.sum(1, keepdim=True)
     return float(-p[test[:-1], test[1:]].log2().mean())

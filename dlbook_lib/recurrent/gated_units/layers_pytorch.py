@@ -145,7 +145,7 @@ def _layer(x, lengths, h, weights, reverse):
     """States (T, N, H) of one layer; sequences that have ended keep theirs."""
     states = [None] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):
-        runs = (t < lengths)[:, None]
+        runs = (t < lengths.to(x.device))[:, None]
         h = torch.where(runs, ugrnn_cell(x[t], h, *weights), h)
         states[t] = h * runs
     return torch.stack(states), h
@@ -164,7 +164,8 @@ def _layers(net, x, lengths, hx):
             ends.append(h)
         x = torch.cat(outputs, dim=-1)
         if net.training and net.dropout and layer < net.num_layers - 1:
-            kept = torch.rand(x.shape, generator=net.rng) >= net.dropout
+            drawn = torch.rand(x.shape, generator=net.rng, device=net.rng.device)
+            kept = drawn.to(x.device) >= net.dropout
             x = x * kept / (1 - net.dropout if net.dropout < 1 else 1)
     return x, torch.stack(ends)
 
@@ -217,7 +218,7 @@ class UGRNN(nn.Module):
         one, turned = input.ndim == 2, input.ndim == 3 and self.batch_first
         x = input[:, None] if one else input.transpose(0, 1) if turned else input
         hx = hx[:, None] if one and hx is not None else hx
-        lengths = torch.full(x.shape[1:2], len(x))
+        lengths = torch.full(x.shape[1:2], len(x), device=x.device)
         output, h = _layers(self, x, lengths, hx)
         if one:
             return output[:, 0], h[:, 0]

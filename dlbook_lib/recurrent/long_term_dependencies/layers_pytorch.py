@@ -96,7 +96,8 @@ class ClockworkRNN(_OneLayer):
         super().__init__((input_size, hidden_size), *options)
         groups = as_periods(periods)
         self.periods = groups.repeat_interleave(hidden_size // len(groups))
-        self.links = clock_links(self.periods).to(getattr(torch, dtype))
+        links = clock_links(self.periods).to(getattr(torch, dtype))
+        self.register_buffer("links", links, persistent=False)
 
     def forward(self, input, hx=None):
         """As in scratch: `input` (T, N, D), `hx` (1, N, H)."""

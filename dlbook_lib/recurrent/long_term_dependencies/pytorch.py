@@ -48,7 +48,7 @@ def linear_recurrence(hx, w_hh, steps):
 def linear_recurrence_by_eigenvalues(hx, w_hh, steps):
     """As in scratch: (N, H) to (steps + 1, N, H)."""
     values, q = torch.linalg.eigh(w_hh)
-    powers = values ** torch.arange(steps + 1)[:, None]  # (T + 1, H)
+    powers = values ** torch.arange(steps + 1).to(values)[:, None]  # (T + 1, H)
     powers = powers if hx.ndim == 1 else powers[:, None]
     return (powers * (hx @ q)) @ q.T
 
@@ -174,7 +174,9 @@ def pull_leaky(doutput, dend, slope, w_hh, keep, batch_sizes, reverse=False):
 
 def clock_alpha(periods, steps):
     """As in scratch: (H,) to (T, H)."""
-    return (torch.arange(steps)[:, None] % as_periods(periods) != 0).double()
+    periods = as_periods(periods)
+    times = torch.arange(steps, device=periods.device)
+    return (times[:, None] % periods != 0).double()
 
 
 def as_periods(periods):

@@ -185,13 +185,15 @@ class Seq2Seq(nn.Module):
     @torch.no_grad()
     def step(self, token, state):
         """As in scratch: (V,) and the state."""
-        output, state = self.decoder(self.target(torch.tensor([[token]])), state)
+        token = torch.tensor([[token]], device=self.output.weight.device)
+        output, state = self.decoder(self.target(token), state)
         return self.output(output)[0, 0].log_softmax(0), state
 
     @torch.no_grad()
     def translate(self, source, beam_size=1, max_length=50, alpha=0.0):
         """As in scratch: a list, for `source` (T,)."""
-        state = self.encode(torch.as_tensor(source)[:, None])
+        source = torch.as_tensor(source, device=self.output.weight.device)
+        state = self.encode(source[:, None])
         found, _ = beam_search(
             self.step, state, self.start, self.stop, beam_size, max_length, alpha
         )[0]

@@ -115,8 +115,9 @@ def with_stop(target, start, stop, lengths=None):
     """As in scratch: (T + 1, N) twice, and (N,)."""
     target = torch.as_tensor(target)
     steps, count = target.shape
-    lengths = torch.full((count,), steps) if lengths is None else torch.tensor(lengths)
-    ended = torch.arange(steps)[:, None] >= lengths
+    where = {"device": target.device}
+    lengths = torch.as_tensor([steps] * count if lengths is None else lengths, **where)
+    ended = torch.arange(steps, **where)[:, None] >= lengths
     known = target.masked_fill(ended, stop)
-    first, last = torch.full((1, count), start), torch.full((1, count), stop)
+    first, last = (torch.full((1, count), k, **where) for k in (start, stop))
     return torch.cat([first, known]), torch.cat([known, last]), lengths + 1

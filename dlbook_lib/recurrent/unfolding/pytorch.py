@@ -59,8 +59,9 @@ def put_steps(data, first, second, shape, value=0.0):
 
 def ragged_batch(sequences, batch_first=False, padding_value=0.0):
     """As in scratch, by torch's `pad_sequence`: (T, N, ...) and a mask (T, N)."""
-    lengths = torch.tensor([len(x) for x in sequences])
-    mask = torch.arange(lengths.max()) < lengths[:, None]  # (N, T)
+    lengths = torch.tensor([len(x) for x in sequences], device=sequences[0].device)
+    times = torch.arange(int(lengths.max()), device=lengths.device)
+    mask = times < lengths[:, None]  # (N, T)
     mask = mask if batch_first else mask.T
     return pad_sequence(sequences, batch_first, padding_value), mask
 
@@ -75,7 +76,9 @@ def masked_loss(input, mask, reduction="mean"):
 def packed_places(batch_sizes):
     """As in scratch: two tensors (K,)."""
     sizes = torch.as_tensor(batch_sizes)
-    return torch.nonzero(torch.arange(sizes[0]) < sizes[:, None], as_tuple=True)
+    return torch.nonzero(
+        torch.arange(sizes[0]).to(sizes) < sizes[:, None], as_tuple=True
+    )
 
 
 def time_delay(input, weight, bias=None, dilation=1):
@@ -135,7 +138,7 @@ def add_binary(a, b):
 
 def gradient_by_lag(states, w_ih, w_hh, nonlinearity="tanh"):
     """As in scratch: states (T, H) to norms (T,)."""
-    norms, chain = [], torch.eye(states.shape[1], dtype=states.dtype)
+    norms, chain = [], torch.eye(states.shape[1]).to(states)
     for d in state_slope(states, nonlinearity).flip(0):
         chain = chain * d
         norms.append((chain @ w_ih).norm())

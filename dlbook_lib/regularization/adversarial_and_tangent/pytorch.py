@@ -92,7 +92,8 @@ def pgd(
 
     x = input
     if rng is not None:
-        x = inside(draw_in_ball(input.shape, eps, norm, rng=rng, dtype=input.dtype))
+        step = draw_in_ball(input.shape, eps, norm, rng=rng, dtype=input.dtype)
+        x = inside(step.to(input.device))
     for _ in range(steps):
         x = inside(x + lr * uphill(gradient, x, norm, targeted) - input)
     return x
@@ -130,8 +131,8 @@ def virtual_perturbation(scores, input, start, eps, xi=1e-3, steps=1):
 
 def vat_loss(scores, input, eps, xi=1e-3, steps=1, *, rng):
     """As in scratch: a number, for inputs (N, ...)."""
-    kind = {"dtype": input.dtype, "device": input.device}
-    start = torch.randn(input.shape, generator=rng, **kind)
+    kind = {"dtype": input.dtype, "device": rng.device}
+    start = torch.randn(input.shape, generator=rng, **kind).to(input.device)
     step = virtual_perturbation(scores, input, start, eps, xi, steps)
     return kl_divergence(scores(input + step), answers(scores, input))
 

@@ -39,10 +39,9 @@ __all__ = [
 
 def add_noise(input, std=0.1, *, rng):
     """As in scratch: (...) to (...)."""
-    noise = torch.randn(
-        input.shape, generator=rng, dtype=input.dtype, device=input.device
-    )
-    return input + std * noise
+    kind = {"dtype": input.dtype, "device": rng.device}
+    noise = torch.randn(input.shape, generator=rng, **kind)
+    return input + std * noise.to(input.device)
 
 
 class GaussianNoise(nn.Module):
@@ -68,9 +67,9 @@ def noisy_weights(parameters, variance=0.01, *, rng):
 
 def flip_labels(target, classes, epsilon=0.1, *, rng):
     """As in scratch: (...) to (...)."""
-    where = target.device
-    wrong = torch.rand(target.shape, generator=rng, device=where) < epsilon
-    move = torch.randint(1, classes, target.shape, generator=rng, device=where)
+    drawn = {"generator": rng, "device": rng.device}
+    wrong = (torch.rand(target.shape, **drawn) < epsilon).to(target.device)
+    move = torch.randint(1, classes, target.shape, **drawn).to(target.device)
     return torch.where(wrong, (target + move) % classes, target)
 
 
@@ -191,15 +190,16 @@ def gaussian_blur(input, sigma):
 def elastic_field(size, alpha=8.0, sigma=3.0, *, rng):
     """As in scratch: (N, 2, H, W)."""
     n, height, width = size
-    drawn = torch.rand((n, 2, height, width), generator=rng, dtype=torch.float64)
+    kind = {"dtype": torch.float64, "device": rng.device}
+    drawn = torch.rand((n, 2, height, width), generator=rng, **kind)
     return alpha * gaussian_blur(2 * drawn - 1, sigma)
 
 
 def elastic(input, field, padding_mode="zeros"):
     """As in scratch: (N, H, W) or (N, C, H, W)."""
     h, w = input.shape[-2:]
-    step = field.movedim(1, 3) * (2 / torch.tensor([w, h], dtype=torch.float64))
-    grid = (base_grid(h, w)[..., :2] + step).to(input.dtype)
+    step = field.movedim(1, 3) * (2 / torch.tensor([w, h]).to(field))
+    grid = (base_grid(h, w)[..., :2].to(step) + step).to(input)
     images = input if input.ndim == 4 else input[:, None]
     out = grid_sample(images, grid, padding_mode=padding_mode, align_corners=False)
     return out.view(input.shape)

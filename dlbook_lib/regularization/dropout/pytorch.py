@@ -45,7 +45,8 @@ def dropout(input, p=0.5, training=True, *, rng, draw=dropout_mask):
         raise ValueError(f"dropout: p must be between 0 and 1, not {p}")
     if not training:
         return input
-    return masked(input, draw(input.shape, p, rng=rng, dtype=input.dtype))
+    mask = draw(input.shape, p, rng=rng, dtype=input.dtype)
+    return masked(input, mask.to(input.device))
 
 
 class Dropout(nn.Module):
@@ -78,7 +79,7 @@ def drop_connect(input, weight, bias=None, p=0.5, training=True, *, rng):
         return linear(input, weight, bias)
     shape = (*input.shape[:-1], *weight.shape)
     mask = dropout_mask(shape, p, rng=rng, dtype=weight.dtype)
-    return masked_linear(input, weight, mask, bias)
+    return masked_linear(input, weight, mask.to(weight.device), bias)
 
 
 class DropConnect(nn.Module):
