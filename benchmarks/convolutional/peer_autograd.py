@@ -1,18 +1,10 @@
 """HIPS/autograd's side: SciPy's convolution, which it wraps, and NumPy's own words."""
 
 import autograd.numpy as np
-from autograd import make_vjp
 from autograd.scipy.signal import convolve
 
+from benchmarks import peer_autograd
 from benchmarks.convolutional import inputs
-
-
-def pulled(function, given, dy):
-    def step():
-        pull, y = make_vjp(function)(given)
-        return [y, *pull(dy)]
-
-    return step
 
 
 def correlated(arguments):
@@ -27,7 +19,7 @@ def correlated(arguments):
 
 def conv(batch=64, channels=32, filters=64, side=28):
     *given, dy = inputs.conv(batch, channels, filters, side)
-    return pulled(correlated, tuple(given), dy)
+    return peer_autograd.step(correlated, given, dy)
 
 
 def pooled(arguments):
@@ -38,4 +30,4 @@ def pooled(arguments):
 
 def max_pool(batch=64):
     x, dy = inputs.max_pool(batch)
-    return pulled(pooled, (x,), dy)
+    return peer_autograd.step(pooled, (x,), dy)

@@ -1,4 +1,4 @@
-"""mygrad's side: its own layers."""
+"""MyGrad's side: its own layers."""
 
 import mygrad
 from mygrad.nnet import losses
@@ -6,32 +6,23 @@ from mygrad.nnet.activations import relu
 from mygrad.nnet.layers import conv_nd
 from mygrad.nnet.layers import max_pool as pooled
 
+from benchmarks import peer_mygrad
 from benchmarks.convolutional import inputs
 
 
 def conv(batch=64, channels=32, filters=64, side=28):
-    *arrays, dy = inputs.conv(batch, channels, filters, side)
+    *given, dy = inputs.conv(batch, channels, filters, side)
 
-    def step():
-        x, weight, bias = given = [mygrad.tensor(each) for each in arrays]
+    def correlated(x, weight, bias):
         y = conv_nd(x, weight, stride=1, padding=inputs.PADDING)
-        y = y + bias.reshape(1, -1, 1, 1)
-        y.backward(dy)
-        return [y.data] + [each.grad for each in given]
+        return y + bias.reshape(1, -1, 1, 1)
 
-    return step
+    return peer_mygrad.step(correlated, given, dy)
 
 
 def max_pool(batch=64):
-    array, dy = inputs.max_pool(batch)
-
-    def step():
-        x = mygrad.tensor(array)
-        y = pooled(x, (2, 2), 2)
-        y.backward(dy)
-        return [y.data, x.grad]
-
-    return step
+    x, dy = inputs.max_pool(batch)
+    return peer_mygrad.step(lambda x: pooled(x, (2, 2), 2), (x,), dy)
 
 
 def lenet(batch=128):

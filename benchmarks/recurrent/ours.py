@@ -24,7 +24,7 @@ def layer(module, kind, **size):
 
 
 def rnn(**size):
-    from dlbook_lib.recurrent.backpropagation_through_time.scratch import RNN
+    from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
 
     return layer(RNN, "rnn", **size)
 

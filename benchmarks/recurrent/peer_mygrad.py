@@ -1,7 +1,8 @@
-"""mygrad's side: layers in NumPy's own words."""
+"""MyGrad's side: layers in NumPy's own words."""
 
 import mygrad
 
+from benchmarks import peer_mygrad
 from benchmarks.recurrent import inputs, plain
 
 
@@ -9,13 +10,10 @@ def layer(kind, **size):
     x, dy, params = inputs.sequences(kind, **size)
     states = getattr(plain, kind)
 
-    def step():
-        given = [mygrad.tensor(each) for each in (x, *params)]
-        y = mygrad.stack(states(mygrad, *given))
-        y.backward(dy)
-        return [y.data] + [each.grad for each in given]
+    def stacked(*given):
+        return mygrad.stack(states(mygrad, *given))
 
-    return step
+    return peer_mygrad.step(stacked, (x, *params), dy)
 
 
 def rnn(**size):

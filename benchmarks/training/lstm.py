@@ -26,10 +26,14 @@ from benchmarks.training.lenet import progress
 from dlbook_lib.common import data
 from dlbook_lib.common.memory import keep_freed_memory
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.feedforward.autodiff.engine import no_grad, register
+from dlbook_lib.feedforward.autodiff.engine import no_grad
 from dlbook_lib.optimization.adaptive_rates import scratch as rates
 from dlbook_lib.optimization.sgd.scratch import linear_decay
+from dlbook_lib.recurrent.backpropagation_through_time import layers as models
 from dlbook_lib.recurrent.backpropagation_through_time import scratch as letters
+from dlbook_lib.recurrent.backpropagation_through_time.second_derivatives import (
+    sequence_nll,
+)
 from dlbook_lib.recurrent.gated_units import layers as gated
 
 GOAL = 2.2  # bits per character in validation
@@ -39,9 +43,10 @@ LAST = 100  # steps over which the training loss is averaged
 NUMPY = SimpleNamespace(
     name="NumPy",
     letters=letters,
+    models=models,
     gated=gated,
     rates=rates,
-    nll=register(letters.sequence_nll, letters.sequence_nll_backward),
+    nll=sequence_nll,
     no_grad=no_grad,
     rng=numpy_generator,
     array=np.asarray,
@@ -95,7 +100,7 @@ def network(side, how, rng, dtype):
     """An LSTM between vectors of letters and scores, on one of the sides."""
     options = {"rng": rng, "dtype": dtype}
     lstm = side.gated.LSTM(how.embedding, how.hidden, forget_bias=1.0, **options)
-    return side.letters.CharRNN(lstm, len(how.alphabet), embedding=True, **options)
+    return side.models.CharRNN(lstm, len(how.alphabet), embedding=True, **options)
 
 
 def train(side, net, columns, how, steps, bar=iter):
@@ -141,12 +146,16 @@ def pytorch_side(device):
     from dlbook_lib.common.devices import device_name
     from dlbook_lib.common.rng import torch_generator
     from dlbook_lib.optimization.adaptive_rates import pytorch as rates
+    from dlbook_lib.recurrent.backpropagation_through_time import (
+        layers_pytorch as models,
+    )
     from dlbook_lib.recurrent.backpropagation_through_time import pytorch as letters
     from dlbook_lib.recurrent.gated_units import layers_pytorch as gated
 
     return SimpleNamespace(
         name=f"PyTorch on {device_name(device)}",
         letters=letters,
+        models=models,
         gated=gated,
         rates=rates,
         nll=letters.sequence_nll,

@@ -65,14 +65,20 @@ SIDES = {
 
 
 @pytest.fixture
-def sides(tmp_path):
-    """Running sides by name; all are stopped at the end."""
+def folder(tmp_path):
+    """Where the modules of all sides lie."""
     for name, code in SIDES.items():
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(code))
+    return tmp_path
+
+
+@pytest.fixture
+def sides(folder):
+    """Running sides by name; all are stopped at the end."""
     started = {}
 
     def start(name, **environment):
-        side = Side(name, name, folder=tmp_path, environment=environment)
+        side = Side(name, name, folder=folder, environment=environment)
         started[name, *environment.items()] = side
         return side.start()
 
@@ -217,12 +223,10 @@ def test_the_peak_of_a_step_is_seen(sides):
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    """A bench with a reference, a library of the book and a peer."""
-    for name, code in SIDES.items():
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(code))
+def tiny(folder):
+    """A bench with a reference, a side of our own and a peer."""
     named = {"reference": "reference", "ours": "faithful", "peer": "faithful"}
-    three = [Side(name, module, folder=tmp_path) for name, module in named.items()]
+    three = [Side(name, module, folder=folder) for name, module in named.items()]
     bench = rows.Bench(*three[:2], three[2:], rounds=2)
     yield bench
     bench.stop()
@@ -359,6 +363,8 @@ def test_names_are_unique():
 # ------------------------------------------------------- the workloads of the chapters
 
 CONV = {"batch": 2, "channels": 3, "filters": 5, "side": 6}
+NORMED = {"batch": 3, "channels": 2}
+ATTENTION = {"length": 6, "batch": 2}
 SEQUENCES = {"length": 4, "batch": 3, "hidden": 5}
 SMALL = {
     "mlp": {"batch": 3},
@@ -371,21 +377,17 @@ SMALL = {
     "dropout_readable": {"units": 100},
     "adam": {"parameters": 160},
     "adam_readable": {"parameters": 160},
-    "batch_norm": {"batch": 3, "channels": 2},
-    "batch_norm_readable": {"batch": 3, "channels": 2},
-    "conv": CONV,
-    "conv_readable": CONV,
-    "conv_batch_last": CONV,
-    "conv_winograd": CONV,
+    **dict.fromkeys(("batch_norm", "batch_norm_readable"), NORMED),
+    **dict.fromkeys(("conv", "conv_readable"), CONV),
+    **dict.fromkeys(("conv_batch_last", "conv_winograd"), CONV),
     "max_pool": {"batch": 2},
     "max_pool_readable": {"batch": 2},
     "lenet": {"batch": 3},
     "lenet_readable": {"batch": 3},
     **dict.fromkeys(("rnn", "gru", "lstm"), SEQUENCES),
     **dict.fromkeys(("rnn_readable", "gru_readable", "lstm_readable"), SEQUENCES),
-    "attention": {"length": 6, "batch": 2},
-    "attention_readable": {"length": 6, "batch": 2},
-    "attention_tiled": {"length": 6, "batch": 2},
+    **dict.fromkeys(("attention", "attention_readable"), ATTENTION),
+    "attention_tiled": ATTENTION,
 }
 WORKLOADS = [
     (chapter, workload)

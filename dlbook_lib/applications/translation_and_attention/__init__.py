@@ -1,2 +1,3 @@
-"""Attention: dot-product, scaled, additive and multi-head; masks; and two kernels that
-keep the scores small and close."""
+"""Attention: dot-product, scaled, additive and multi-head, and masks (`scratch`); a
+kernel that takes the scores a tile at a time (`tiled`); and layers with torch's names
+(`layers`)."""

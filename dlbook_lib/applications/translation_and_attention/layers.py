@@ -1,4 +1,4 @@
-"""Attention as layers, with the masks and the names of `torch.nn`."""
+"""Modules: additive and multi-head attention, with the masks and names of torch."""
 
 import numpy as np
 
@@ -248,7 +248,8 @@ class MultiheadAttention(Module):
         weights : Tensor (N, L, S), or (N, H, L, S) if not averaged, or None
             After dropout.
         """
-        x = [as_float(raw(each), "query", empty=True) for each in (query, key, value)]
+        named = {"query": query, "key": key, "value": value}
+        x = [as_float(raw(each), name, empty=True) for name, each in named.items()]
         widths = [w.shape[-1] for w, _ in self._projections()]
         fits = x[0].ndim in (2, 3) and [n.shape[-1] for n in x if n.ndim] == widths
         batch = (0 if self.batch_first else 1) if x[0].ndim == 3 else -1

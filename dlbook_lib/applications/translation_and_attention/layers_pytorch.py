@@ -1,4 +1,4 @@
-"""Attention layers in PyTorch; `rng` is a `torch.Generator`."""
+"""Modules in PyTorch: attention; `rng` is a `torch.Generator`."""
 
 import torch
 from torch import nn
@@ -38,7 +38,8 @@ def additive_mask(mask, name, allowed, dtype=float):
     """As in scratch: (...) to (...)."""
     mask, kind = torch.as_tensor(mask), torch.float64 if dtype is float else dtype
     if mask.dtype == torch.bool:
-        mask = torch.zeros(mask.shape, dtype=kind).masked_fill(mask, -torch.inf)
+        zeros = torch.zeros(mask.shape, dtype=kind, device=mask.device)
+        mask = zeros.masked_fill(mask, -torch.inf)
     return mask.view(allowed[tuple(mask.shape)])
 
 

@@ -378,12 +378,10 @@ def additive_scores(query, key, query_weight, key_weight, v):
     array([[1.523, 0.   ]])
     """
     query, key = as_float(query, "query", empty=True), as_float(key, "key", empty=True)
-    weights = (
-        as_float(query_weight, "query_weight", ndim=2),
-        as_float(key_weight, "key_weight", ndim=2),
-    )
+    query_weight = as_float(query_weight, "query_weight", ndim=2)
+    key_weight = as_float(key_weight, "key_weight", ndim=2)
     v = as_float(v, "v", ndim=1)
-    (a, dq), (b, dk) = (w.shape for w in weights)
+    (a, dq), (b, dk) = query_weight.shape, key_weight.shape
     fits = min(query.ndim, key.ndim) > 1 and query.shape[:-2] == key.shape[:-2]
     require(
         fits
@@ -393,7 +391,7 @@ def additive_scores(query, key, query_weight, key_weight, v):
         f"{(a, dq)}, key_weight {(b, dk)}, v {v.shape}; they should be (..., L, Dq), "
         "(..., S, Dk), (A, Dq), (A, Dk) and (A,)",
     )
-    s, h = query @ weights[0].T, key @ weights[1].T  # (..., L, A), (..., S, A)
+    s, h = query @ query_weight.T, key @ key_weight.T  # (..., L, A), (..., S, A)
     shape = *s.shape[:-1], h.shape[-2]
     scores = np.empty(shape, np.result_type(s, h, v))
     for t in range(s.shape[-2]):
@@ -490,10 +488,8 @@ def attend_backward(dy, scores, value, attn_mask=None):
     """
     dy = as_float(dy, "dy", empty=True)
     check_same_shape(dy=dy, output=attend(scores, value, attn_mask))
-    weights, dweights = (
-        masked_softmax(scores, attn_mask),
-        dy @ np.swapaxes(value, -1, -2),
-    )
+    weights = masked_softmax(scores, attn_mask)
+    dweights = dy @ np.swapaxes(value, -1, -2)
     dscores, dmask = masked_softmax_backward(dweights, scores, attn_mask)
     return dscores, weights.swapaxes(-1, -2) @ dy, dmask
 
@@ -655,11 +651,8 @@ def projected(inputs, weights, bias=None):
     >>> [y.item() for y in projected([x, x, x], [x[0]] * 3, np.array([0.0, 1.0, 2.0]))]
     [1.0, 2.0, 3.0]
     """
-    inputs, weights = (
-        as_floats(inputs, "inputs", count=3),
-        as_floats(weights, "weights", count=3),
-    )
-    q, k, v = inputs
+    weights = as_floats(weights, "weights", count=3)
+    q, k, v = inputs = as_floats(inputs, "inputs", count=3)
     fits = q.ndim == k.ndim == v.ndim == 3 and k.shape[:2] == v.shape[:2]
     require(
         fits and len(q) == len(k),

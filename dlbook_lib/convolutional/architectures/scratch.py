@@ -2,7 +2,7 @@
 
 Each runs forward on the engine, can be differentiated twice and has its weights under
 torch's names. Images are channels-first, (N, C, H, W). The layer arithmetic of the
-large networks is in `counts.py`.
+large networks is in `counts`.
 """
 
 import numpy as np
@@ -86,17 +86,14 @@ def local_response_norm_backward(dy, input, size, alpha=1e-4, beta=0.75, k=1.0):
     >>> local_response_norm_backward([[[1.0]]], [[[2.0]]], 1, 0.0)
     array([[[1.]]])
     """
-    y, dy = (
-        local_response_norm(input, size, alpha, beta, k),
-        as_float(dy, "dy", empty=True),
-    )
+    y = local_response_norm(input, size, alpha, beta, k)  # checks the arguments
+    dy = as_float(dy, "dy", empty=True)
     check_same_shape(dy=dy, output=y)
     input = np.asarray(input)
     scale = k + alpha * across_channels(input**2, size) / size
     share = dy * input * scale ** (-beta - 1)
-    return dy * scale**-beta - 2 * alpha * beta / size * input * across_channels(
-        share, size, transposed=True
-    )
+    through = across_channels(share, size, transposed=True)
+    return dy * scale**-beta - 2 * alpha * beta / size * input * through
 
 
 class MiniAlexNet(Module):

@@ -16,7 +16,7 @@ def _across_channels_backward(dy, _x, size):
 across_channels = linear_map(scratch.across_channels, _across_channels_backward)
 
 
-def _local_response_norm_of_tensors(input, size, alpha=1e-4, beta=0.75, k=1.0):
+def _local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """The definition of `local_response_norm`, for (N, C, ...)."""
     mean_square = across_channels(input * input, size) * (1 / size)
     return input * (k + alpha * mean_square) ** -beta
@@ -25,5 +25,5 @@ def _local_response_norm_of_tensors(input, size, alpha=1e-4, beta=0.75, k=1.0):
 local_response_norm = register(
     scratch.local_response_norm,
     scratch.local_response_norm_backward,
-    _local_response_norm_of_tensors,
+    _local_response_norm,
 )

@@ -645,10 +645,8 @@ def conv2d_by_rows_backward(dy, input, weight, bias=None):
     dx, dflat = np.zeros(x.shape, columns.dtype), np.zeros_like(flat)
     dy = batch_last(dy).reshape(f, -1)  # (F, OH · OW · N)
     for h in range(0, oh, step):
-        rows, part = (
-            windows[:, :, :, h : h + step],
-            dy[:, h * ow * n : (h + step) * ow * n],
-        )
+        rows = windows[:, :, :, h : h + step]
+        part = dy[:, h * ow * n : (h + step) * ow * n]
         cols = columns[: rows.size].reshape(rows.shape)
         np.copyto(cols, rows)
         dflat += cols.reshape(len(flat), -1) @ part.T

@@ -1,3 +1,4 @@
-"""Three questions about kernels: how to apply them fast (Fourier transform, separable
-kernels, Winograd), where brains get them (simple and complex cells, Gabor functions),
-and whether they must be trained (random and k-means kernels)."""
+"""Three questions about kernels: how to apply them fast (`scratch` by Fourier transform
+and separable kernels, `winograd`), where brains get them (`scratch`: simple and complex
+cells, Gabor functions), and whether they must be trained (`features`: random and
+k-means kernels); the same on Tensors (`second_derivatives`)."""

@@ -1,4 +1,4 @@
-"""Kernels that are not trained, in PyTorch; the twin of `features.py`.
+"""Kernels that are not trained, in PyTorch; the twin of `features`.
 
 `rng` is a `torch.Generator`.
 """

@@ -1,8 +1,8 @@
 r"""Kernels that are applied fast, and kernels that brains have, in NumPy.
 
 Fourier and separable convolution give the numbers of the direct one with fewer
-products; `winograd.py` has a third way. Simple cells are linear filters, well described
-by Gabor functions; complex cells add their squares. `features.py` has kernels that are
+products; `winograd` has a third way. Simple cells are linear filters, well described
+by Gabor functions; complex cells add their squares. `features` has kernels that are
 not trained.
 """
 
@@ -135,11 +135,8 @@ def fft_convolve_backward(dy, input, kernel, mode="full"):
     >>> dx.round(12), dk.round(12)
     (array([10.,  1.]), array([7., 5.]))
     """
-    dy, input, kernel = (
-        as_real(dy, "dy"),
-        as_real(input, "input"),
-        as_real(kernel, "kernel"),
-    )
+    dy = as_real(dy, "dy")
+    input, kernel = as_real(input, "input"), as_real(kernel, "kernel")
     inside, axes = kept_places(input, kernel, mode), tuple(range(input.ndim))
     shape = tuple(cut.stop - cut.start for cut in inside)
     require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
@@ -182,10 +179,8 @@ def fft_conv2d(input, weight, bias=None, padding=0):
     array([[2., 0.],
            [0., 2.]])
     """
-    input, weight = (
-        as_real(input, "input", ndim=4, empty=True),
-        as_real(weight, "weight"),
-    )
+    input = as_real(input, "input", ndim=4, empty=True)
+    weight = as_real(weight, "weight")
     _, _, around, places = conv_plan(input, weight, bias, 1, padding)
     x = np.pad(input, [(0, 0), (0, 0), *around])
     y = correlate_by_fft(x, weight)[..., : places[0], : places[1]]
@@ -257,10 +252,8 @@ def fft_conv2d_backward(dy, input, weight, bias=None, padding=0):
     dbias : ndarray (F,), or None where there is no bias
     """
     dy = as_real(dy, "dy", empty=True)
-    input, weight = (
-        as_real(input, "input", ndim=4, empty=True),
-        as_real(weight, "weight"),
-    )
+    input = as_real(input, "input", ndim=4, empty=True)
+    weight = as_real(weight, "weight")
     _, _, around, places = conv_plan(input, weight, bias, 1, padding)
     shape = len(input), len(weight), *places
     require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")

@@ -1,4 +1,5 @@
-"""Fast convolutions and model cells, differentiated any number of times, for Tensors.
+"""Fast convolutions and model cells that can be differentiated any number of times,
+for Tensors.
 
 Each name is that of a function in `scratch`, `winograd` or `features`, on Tensors
 instead of arrays: the pair there gives the gradient. What a fast convolution computes
@@ -20,12 +21,12 @@ from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import Tensor, register
 
 
-def _conv2d_of_tensors(input, weight, bias=None, padding=0, tile=2):
+def _conv2d(input, weight, bias=None, padding=0, tile=2):
     """The definition of `fft_conv2d` and both of `winograd`, for (N, C, H, W)."""
     return conv_of_tensors(input, weight, bias, 1, padding)
 
 
-def _separable_conv2d_of_tensors(input, columns, rows):
+def _separable_conv2d(input, columns, rows):
     """The definition of `separable_conv2d`: the kernel whole, for (..., H, W)."""
     *lead, height, width = input.shape
     kernel = operations.einsum("rh,rw->hw", columns, rows)
@@ -34,7 +35,7 @@ def _separable_conv2d_of_tensors(input, columns, rows):
     return operations.reshape(y, *lead, *y.shape[2:])
 
 
-def _gabor_of_tensors(
+def _gabor(
     x, y, alpha=1.0, beta_x=0.1, beta_y=0.1, f=1.0, phi=0.0, x0=0.0, y0=0.0, tau=0.0
 ):
     """The definition of `gabor`, for coordinates (...)."""
@@ -48,12 +49,12 @@ def _gabor_of_tensors(
     return alpha * bump * operations.cos(f * along + phi)
 
 
-def _simple_cell_of_tensors(image, weight):
+def _simple_cell(image, weight):
     """The definition of `simple_cell`, for (..., H, W) and (H, W)."""
     return operations.sum(image * weight, (-2, -1))
 
 
-def _complex_cell_of_tensors(image, weight0, weight1):
+def _complex_cell(image, weight0, weight1):
     """The definition of `complex_cell`; flat where it answers 0, as its gradient is."""
     s0, s1 = simple_cell(image, weight0), simple_cell(image, weight1)
     energy = s0 * s0 + s1 * s1
@@ -62,27 +63,25 @@ def _complex_cell_of_tensors(image, weight0, weight1):
     return operations.where(silent, 0.0, root)
 
 
-def _triangle_of_tensors(z):
+def _triangle(z):
     """The definition of `triangle`, for distances (..., K)."""
     return operations.relu(operations.mean(z, -1, keepdim=True) - z)
 
 
-def _registered(module, name, reference):
-    """The pair of a module as an operation of any order."""
-    pair = getattr(module, name), getattr(module, f"{name}_backward")
-    return register(*pair, reference=reference)
-
-
-fft_convolve = _registered(scratch, "fft_convolve", convolve)
-fft_conv2d = _registered(scratch, "fft_conv2d", _conv2d_of_tensors)
-winograd_conv2d = _registered(winograd, "winograd_conv2d", _conv2d_of_tensors)
-winograd_conv2d_by_rows = _registered(
-    winograd, "winograd_conv2d_by_rows", _conv2d_of_tensors
+fft_convolve = register(scratch.fft_convolve, scratch.fft_convolve_backward, convolve)
+fft_conv2d = register(scratch.fft_conv2d, scratch.fft_conv2d_backward, _conv2d)
+winograd_conv2d = register(
+    winograd.winograd_conv2d, winograd.winograd_conv2d_backward, _conv2d
 )
-separable_conv2d = _registered(
-    scratch, "separable_conv2d", _separable_conv2d_of_tensors
+winograd_conv2d_by_rows = register(
+    winograd.winograd_conv2d_by_rows, winograd.winograd_conv2d_by_rows_backward, _conv2d
 )
-gabor = _registered(scratch, "gabor", _gabor_of_tensors)
-simple_cell = _registered(scratch, "simple_cell", _simple_cell_of_tensors)
-complex_cell = _registered(scratch, "complex_cell", _complex_cell_of_tensors)
-triangle = _registered(features, "triangle", _triangle_of_tensors)
+separable_conv2d = register(
+    scratch.separable_conv2d, scratch.separable_conv2d_backward, _separable_conv2d
+)
+gabor = register(scratch.gabor, scratch.gabor_backward, _gabor)
+simple_cell = register(scratch.simple_cell, scratch.simple_cell_backward, _simple_cell)
+complex_cell = register(
+    scratch.complex_cell, scratch.complex_cell_backward, _complex_cell
+)
+triangle = register(features.triangle, features.triangle_backward, _triangle)

@@ -1,6 +1,6 @@
-"""Winograd's minimal convolution in PyTorch; the twin of `winograd.py`.
+"""Winograd's minimal convolution in PyTorch; the twin of `winograd`.
 
-Autograd derives the gradients. What `winograd.py` does a few rows of tiles at a time is
+Autograd derives the gradients. What `winograd` does a few rows of tiles at a time is
 done at once here, so that the memory grows with the input.
 """
 

@@ -1,4 +1,4 @@
-"""What the functions of the page are given, checked and put into shape."""
+"""What the functions of `scratch` are given, checked and put into shape."""
 
 import numpy as np
 

@@ -9,9 +9,7 @@ import numpy as np
 
 from dlbook_lib.common.checks import as_float, as_labels, check_number, require
 from dlbook_lib.convolutional.convolution.scratch import batch_last
-from dlbook_lib.convolutional.pooling.scratch import (
-    max_pool2d_by_halves,
-)
+from dlbook_lib.convolutional.pooling.scratch import max_pool2d_by_halves
 from dlbook_lib.convolutional.strides_and_gradients.by_rows import (
     correlate_by_rows,
     to_input_by_rows,

@@ -137,11 +137,9 @@ class LeNet5Remake(nn.Module):
 def layer_table(table=C3_TABLE):
     """As in scratch, found by counting and by the support of gradients."""
     net = LeNet5(rng=torch.Generator().manual_seed(0))
-    for layer in (net.c3,):
-        layer.table = table
-        kernels = torch.full((sum(map(len, table)), 5, 5), 0.01).double()
-        layer.weight = nn.Parameter(kernels)
-        layer.bias = nn.Parameter(torch.zeros(len(table), dtype=torch.float64))
+    kernels = torch.full((sum(map(len, table)), 5, 5), 0.01).double()
+    net.c3.table, net.c3.weight = table, nn.Parameter(kernels)
+    net.c3.bias = nn.Parameter(torch.zeros(len(table), dtype=torch.float64))
     pixels = torch.full((1, 1, 32, 32), 0.1, dtype=torch.float64, requires_grad=True)
     maps, found = net.maps(pixels), {}
     for name in ("c1", "s2", "c3", "s4", "c5", "f6"):

@@ -1,6 +1,7 @@
-r"""LeNet-5 in NumPy: what its layers compute, how it is trained, and where it errs.
+"""LeNet-5 in NumPy: what its layers compute, how it is trained, and where it errs.
 
-Images are (N, 1, H, W). The networks themselves are in `layers.py`.
+Images are (N, 1, H, W). The networks themselves are in `layers`, the targets and the
+table of connections in `codes`, a training step without Tensors in `batch_last`.
 """
 
 import numpy as np

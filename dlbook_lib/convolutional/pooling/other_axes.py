@@ -76,13 +76,10 @@ def avg_pool1d_backward(
     count_include_pad=True,
 ):
     """Gradient of `avg_pool1d`, from `dy` (N, C, places) to (N, C, L)."""
-    options = (
-        *flat_sizes(kernel_size, stride, padding)[:3],
-        ceil_mode,
-        count_include_pad,
-    )
+    sizes = flat_sizes(kernel_size, stride, padding)[:3]
     pair = as_rows(dy, "dy"), as_rows(input)
-    return avg_pool2d_backward(*pair, *options)[..., 0, :]
+    dx = avg_pool2d_backward(*pair, *sizes, ceil_mode, count_include_pad)
+    return dx[..., 0, :]
 
 
 def _deep(kernel_size, stride, *others):

@@ -344,10 +344,8 @@ def avg_pool2d_backward(
     >>> avg_pool2d_backward([[[6.0, 9.0]]], np.ones((1, 1, 5)), (1, 3), stride=2)
     array([[[2., 2., 5., 3., 3.]]])
     """
-    options, dy = (
-        (kernel_size, stride, padding, 1, ceil_mode),
-        as_float(dy, "dy", empty=True),
-    )
+    dy = as_float(dy, "dy", empty=True)
+    options = kernel_size, stride, padding, 1, ceil_mode
     kernel, stride, _, places, around = pool_plan(input, *options)
     share = _shares(input, options, count_include_pad, divisor_override)
     require(share is not None, _BAD_COUNT.format(count_include_pad, divisor_override))
@@ -504,10 +502,8 @@ def adaptive_avg_pool2d(input, output_size):
 def adaptive_avg_pool2d_backward(dy, input, output_size):
     """Gradient of `adaptive_avg_pool2d`, from `dy` (N, C, OH, OW) to (N, C, H, W)."""
     rows, columns = adaptive_plan(input, output_size)
-    dy, shape = (
-        as_float(dy, "dy", empty=True),
-        (*np.shape(input)[:-2], len(rows), len(columns)),
-    )
+    dy = as_float(dy, "dy", empty=True)
+    shape = *np.shape(input)[:-2], len(rows), len(columns)
     require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
     dx = np.zeros(np.shape(input), dy.dtype)
     for i, row in enumerate(rows):
@@ -562,10 +558,8 @@ def _gather(x, indices):
 def adaptive_max_pool2d_backward(dy, input, output_size, return_indices=False):
     """Gradient of `adaptive_max_pool2d`, `dy` (N, C, OH, OW) to the winners, which a
     number can be of several windows."""
-    dy, (y, winner) = (
-        as_float(dy, "dy", empty=True),
-        adaptive_max_pool2d(input, output_size, True),
-    )
+    dy = as_float(dy, "dy", empty=True)
+    y, winner = adaptive_max_pool2d(input, output_size, True)
     check_in(return_indices, "return_indices", (False, True))
     require(
         dy.shape == y.shape, f"dy has shape {dy.shape} but the output has {y.shape}"
@@ -634,10 +628,8 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     input = as_float(input, "input", ndim=(3, 4), empty=True)
     indices = as_labels(indices, "indices", empty=True)
     check_same_shape(input=input, indices=indices)
-    kernel, padding = (
-        as_sizes(kernel_size, "kernel_size"),
-        as_sizes(padding, "padding", low=0),
-    )
+    kernel = as_sizes(kernel_size, "kernel_size")
+    padding = as_sizes(padding, "padding", low=0)
     stride = kernel if stride is None else as_sizes(stride, "stride")
     if output_size is None:
         each = zip(input.shape[-2:], kernel, stride, padding, strict=True)
@@ -657,10 +649,8 @@ def max_unpool2d_backward(
 ):
     """Gradient of `max_unpool2d` with respect to `input`: `dy` (N, C, H, W) at the
     indices."""
-    dy, options = (
-        as_float(dy, "dy", empty=True),
-        (kernel_size, stride, padding, output_size),
-    )
+    dy = as_float(dy, "dy", empty=True)
+    options = kernel_size, stride, padding, output_size
     shape = max_unpool2d(input, indices, *options).shape  # checks them, too
     require(dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}")
     return _gather(dy, np.asarray(indices))
@@ -729,10 +719,8 @@ def stochastic_pool2d_backward(dy, input, kernel_size, stride=None, noise=None):
     -------
     ndarray (N, C, H, W) or (C, H, W)
     """
-    dy, y = (
-        as_float(dy, "dy", empty=True),
-        stochastic_pool2d(input, kernel_size, stride, noise),
-    )
+    dy = as_float(dy, "dy", empty=True)
+    y = stochastic_pool2d(input, kernel_size, stride, noise)
     require(
         dy.shape == y.shape, f"dy has shape {dy.shape} but the output has {y.shape}"
     )

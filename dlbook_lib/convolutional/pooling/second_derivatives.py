@@ -98,13 +98,13 @@ def _max_pool3d_again(
     return _max_pool2d_again(first.reshape(outer[0].shape), *outer).reshape(y.shape)
 
 
-def _lp_pool2d_of_tensors(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+def _lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The definition of `lp_pool2d`, from operations on Tensors (N, C, H, W)."""
     mean = avg_pool2d(input**norm_type, kernel_size, stride, 0, ceil_mode)
     return (mean * float(np.prod(as_sizes(kernel_size, "")))) ** (1 / norm_type)
 
 
-def _stochastic_pool2d_of_tensors(input, kernel_size, stride=None, noise=None):
+def _stochastic_pool2d(input, kernel_size, stride=None, noise=None):
     """The definition of `stochastic_pool2d`, from (N, C, H, W) to (N, C, OH, OW)."""
     kernel, stride, _, places, _ = scratch.pool_plan(raw(input), kernel_size, stride)
     window = [input[seen] for _, seen in taps(kernel, places, stride)]
@@ -140,13 +140,11 @@ global_avg_pool2d = linear_map(
     scratch.global_avg_pool2d, scratch.global_avg_pool2d_backward
 )
 max_unpool2d = linear_map(scratch.max_unpool2d, scratch.max_unpool2d_backward)
-lp_pool2d = register(
-    scratch.lp_pool2d, scratch.lp_pool2d_backward, reference=_lp_pool2d_of_tensors
-)
+lp_pool2d = register(scratch.lp_pool2d, scratch.lp_pool2d_backward, _lp_pool2d)
 stochastic_pool2d = register(
     scratch.stochastic_pool2d,
     scratch.stochastic_pool2d_backward,
-    reference=_stochastic_pool2d_of_tensors,
+    reference=_stochastic_pool2d,
 )
 max_pool1d = linear_map(
     other_axes.max_pool1d, other_axes.max_pool1d_backward, _max_pool1d_again

@@ -241,10 +241,8 @@ class LocallyConnected2d(Module):
         check_positive(in_channels, "in_channels", integer=True)
         check_positive(out_channels, "out_channels", integer=True)
         check_rng(rng)
-        self.stride, kernel = (
-            as_sizes(stride, "stride"),
-            as_sizes(kernel_size, "kernel_size"),
-        )
+        self.stride = as_sizes(stride, "stride")
+        kernel = as_sizes(kernel_size, "kernel_size")
         places = output_size(as_sizes(input_size, "input_size"), kernel, self.stride)
         shape = out_channels, in_channels, *kernel, *places
         bias = (out_channels, *places) if bias else None

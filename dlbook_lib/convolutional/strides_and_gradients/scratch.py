@@ -1,8 +1,8 @@
 r"""Strides, padding, dilation and groups in NumPy; layers without sharing; gradients.
 
 Three operations suffice for training: the forward map, and the gradients with respect
-to its input and to its kernel. They stand in `by_taps.py` and, for images that lie
-batch-last, in `by_rows.py`. The transposed convolution is in `transposed.py`.
+to its input and to its kernel. They stand in `by_taps` and, for images that lie
+batch-last, in `by_rows`. The transposed convolution is in `transposed`.
 
 Arrays are channels-first, (N, C, L) or (N, C, H, W), or one example without N.
 """
@@ -429,10 +429,8 @@ def conv2d_by_rows_backward(
         arguments = dy[None], np.asarray(input)[None], weight, bias, *options
         first, *rest = conv2d_by_rows_backward(*arguments)
         return first[0], *rest
-    x, dy = (
-        _bordered_batch_last(input, around),
-        batch_last(dy),
-    )  # (C, H, W, N), (F, OH, OW, N)
+    x = _bordered_batch_last(input, around)  # (C, H, W, N)
+    dy = batch_last(dy)  # (F, OH, OW, N)
     dweight = to_weight_by_rows(dy, x, weight.shape[2:], stride, dilation)
     dx = to_input_by_rows(dy, weight, x.shape[1:3], stride, dilation)
     dx = np.moveaxis(dx, -1, 0)
@@ -457,10 +455,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
            [1., 3.]])
     """
     input = as_float(input, "input", ndim=(3, 4), empty=True)
-    kernel, padding = (
-        as_sizes(kernel_size, "kernel_size"),
-        as_sizes(padding, "padding", low=0),
-    )
+    kernel = as_sizes(kernel_size, "kernel_size")
+    padding = as_sizes(padding, "padding", low=0)
     places = output_size(input.shape[-2:], kernel, stride, padding, dilation)
     x = np.pad(input, [(0, 0)] * (input.ndim - 2) + [(p, p) for p in padding])
     columns = np.empty((*x.shape[:-2], *kernel, *places), x.dtype)
@@ -498,10 +494,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     array([[[ 1., 12., 20.]]])
     """
     input = as_float(input, "input", ndim=(2, 3), empty=True)
-    size, kernel = (
-        as_sizes(output_size, "output_size"),
-        as_sizes(kernel_size, "kernel_size"),
-    )
+    size = as_sizes(output_size, "output_size")
+    kernel = as_sizes(kernel_size, "kernel_size")
     padding = as_sizes(padding, "padding", low=0)
     places = _output_size(size, kernel, stride, padding, dilation)
     *lead, rows, count = input.shape

@@ -152,7 +152,7 @@ def conv_transpose_of_tensors(
     return y if bias is None else y + bias.reshape(-1, *(1 for _ in size))
 
 
-def _locally_connected2d_of_tensors(input, weight, bias=None, stride=1):
+def _locally_connected2d(input, weight, bias=None, stride=1):
     """The definition of `locally_connected2d`: a product of matrices at each place."""
     f, _, *kernel, height, width = weight.shape
     seen = unfold(input, tuple(kernel), 1, 0, stride)  # (N, C · kH · kW, places)
@@ -162,24 +162,37 @@ def _locally_connected2d_of_tensors(input, weight, bias=None, stride=1):
     return y if bias is None else y + bias
 
 
-def _registered(module, name, reference):
-    """The pair of a module as an operation of any order."""
-    pair = getattr(module, name), getattr(module, f"{name}_backward")
-    return register(*pair, reference=reference)
-
-
-conv_nd = _registered(scratch, "conv_nd", conv_of_tensors)
-conv1d = _registered(scratch, "conv1d", conv_of_tensors)
-conv2d = _registered(scratch, "conv2d", conv_of_tensors)
-conv3d = _registered(scratch, "conv3d", conv_of_tensors)
-conv2d_by_rows = _registered(scratch, "conv2d_by_rows", conv_of_tensors)
-_transpose = conv_transpose_of_tensors
-conv_transpose_nd = _registered(transposed, "conv_transpose_nd", _transpose)
-conv_transpose1d = _registered(transposed, "conv_transpose1d", _transpose)
-conv_transpose2d = _registered(transposed, "conv_transpose2d", _transpose)
-conv_transpose3d = _registered(transposed, "conv_transpose3d", _transpose)
-locally_connected2d = _registered(
-    scratch, "locally_connected2d", _locally_connected2d_of_tensors
+conv_nd = register(scratch.conv_nd, scratch.conv_nd_backward, conv_of_tensors)
+conv1d = register(scratch.conv1d, scratch.conv1d_backward, conv_of_tensors)
+conv2d = register(scratch.conv2d, scratch.conv2d_backward, conv_of_tensors)
+conv3d = register(scratch.conv3d, scratch.conv3d_backward, conv_of_tensors)
+conv2d_by_rows = register(
+    scratch.conv2d_by_rows, scratch.conv2d_by_rows_backward, conv_of_tensors
+)
+conv_transpose_nd = register(
+    transposed.conv_transpose_nd,
+    transposed.conv_transpose_nd_backward,
+    conv_transpose_of_tensors,
+)
+conv_transpose1d = register(
+    transposed.conv_transpose1d,
+    transposed.conv_transpose1d_backward,
+    conv_transpose_of_tensors,
+)
+conv_transpose2d = register(
+    transposed.conv_transpose2d,
+    transposed.conv_transpose2d_backward,
+    conv_transpose_of_tensors,
+)
+conv_transpose3d = register(
+    transposed.conv_transpose3d,
+    transposed.conv_transpose3d_backward,
+    conv_transpose_of_tensors,
+)
+locally_connected2d = register(
+    scratch.locally_connected2d,
+    scratch.locally_connected2d_backward,
+    _locally_connected2d,
 )
 pad = linear_map(
     scratch.pad,

@@ -62,10 +62,8 @@ def transpose_plan(
         f"input has {channels} channels but weight expects {len(weight)}, in whole "
         f"groups {shapes}; is weight (in, out / groups, ...)?",
     )
-    shape, out = (
-        bias is not None and as_float(bias, "bias").shape,
-        weight.shape[1] * groups,
-    )
+    out = weight.shape[1] * groups
+    shape = bias is not None and as_float(bias, "bias").shape
     require(shape in (False, (out,)), f"bias has shape {shape}, not {(out,)} {shapes}")
     places = as_sizes(tuple(places), "input size", ndim)
     stride = as_sizes(stride, "stride", ndim)

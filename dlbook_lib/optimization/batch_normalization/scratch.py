@@ -89,10 +89,8 @@ def channelwise(x, input, name="weight"):
     >>> channelwise(np.ones(3), np.zeros((8, 3, 28, 28))).shape
     (3, 1, 1)
     """
-    x, input = (
-        as_float(x, name, ndim=1, empty=True),
-        as_float(input, "input", empty=True),
-    )
+    x = as_float(x, name, ndim=1, empty=True)
+    input = as_float(input, "input", empty=True)
     require(
         input.ndim > 1 and len(x) == input.shape[1],
         f"{name} has shape {x.shape} but input has {input.shape}; give a number "

@@ -1,8 +1,7 @@
-"""Normalisation that can be differentiated twice, for Tensors.
+"""Normalisation that can be differentiated any number of times, for Tensors.
 
-Each name is that of a function in `scratch`, on a `Tensor` (N, C, ...) instead of an
-array. What stands there gives values and gradients; what stands here is the definition
-in operations on Tensors, and serves where the gradient is differentiated again.
+Each name is that of a function in `scratch`, on a Tensor (N, C, ...) instead of an
+array: the pair there gives the gradient, the definition here the gradient's gradient.
 """
 
 from dlbook_lib.feedforward.autodiff import operations
@@ -40,7 +39,8 @@ def _batch_norm(
     momentum=0.1,
     eps=1e-5,
 ):
-    if training:  # the statistics have been moved already
+    """The definition of `batch_norm`; running statistics (C,) are not moved here."""
+    if training:
         dim = (0, *range(2, input.ndim))
         return _affine(_standardized(input, dim, eps), weight, bias)
     mean = scratch.channelwise(running_mean, raw(input))
@@ -58,6 +58,7 @@ def _instance_norm(
     momentum=0.1,
     eps=1e-5,
 ):
+    """The definition of `instance_norm`, for (N, C, ...)."""
     if not use_input_stats:
         stats = running_mean, running_var
         return _batch_norm(input, *stats, weight, bias, False, momentum, eps)
@@ -66,12 +67,14 @@ def _instance_norm(
 
 
 def _layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """The definition of `layer_norm`, for (..., *normalized_shape)."""
     y = _standardized(input, tuple(range(-len(normalized_shape), 0)), eps)
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
 
 
 def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
+    """The definition of `group_norm`, for (N, C, ...)."""
     n, channels, *places = input.shape
     shape = n, num_groups, channels // num_groups, *places
     groups = operations.reshape(input, shape)
@@ -80,6 +83,7 @@ def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
 
 
 def _batch_norm_by_channel(input, weight, bias, eps=1e-5):
+    """The definition of `batch_norm_by_channel`, for (N, C, ...)."""
     return _batch_norm(input, None, None, weight, bias, training=True, eps=eps)
 
 

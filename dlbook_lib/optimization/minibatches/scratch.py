@@ -24,7 +24,7 @@ from dlbook_lib.common.checks import (
 )
 from dlbook_lib.feedforward.linear_models.scratch import sigmoid
 
-# -------------------------------------------------------------------- losses of margins
+# ---- losses of margins ---------------------------------------------------------------
 
 
 def margin(input, target):
@@ -305,7 +305,7 @@ def linear_objective(params, input, target, loss="logistic"):
     return f(m), [slope @ input, slope.sum()]
 
 
-# -------------------------------------------------------------------------- minibatches
+# ---- minibatches ---------------------------------------------------------------------
 
 
 def minibatches(
@@ -458,7 +458,7 @@ def sgd_train(
     return params, losses
 
 
-# ---------------------------------------------------------------- gradients of examples
+# ---- gradients of examples -----------------------------------------------------------
 
 
 def per_example_gradients(objective, params, input, target):

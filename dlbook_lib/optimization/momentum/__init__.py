@@ -1,1 +1,2 @@
-"""Momentum in its three conventions, and the gradient after the look-ahead."""
+"""Momentum in its three conventions, and the gradient after the look-ahead
+(`scratch`)."""

@@ -1,1 +1,2 @@
-"""Stochastic gradient descent, and how its learning rate changes while it runs."""
+"""Stochastic gradient descent, and how its learning rate changes while it runs
+(`scratch`)."""

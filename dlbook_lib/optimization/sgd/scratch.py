@@ -147,10 +147,8 @@ class Optimizer:
             for group in self.param_groups:
                 for p in group["params"]:
                     if p.grad is not None:
-                        g, state = (
-                            self._gradient(p, group),
-                            self.state.setdefault(p, {}),
-                        )
+                        g = self._gradient(p, group)
+                        state = self.state.setdefault(p, {})
                         p.sub_(self._change(g, state, **group))
         return loss
 

@@ -1,8 +1,7 @@
 r"""Shortcuts in NumPy: residual, highway and gated layers, dense concatenation.
 
 Every path is a dense layer with :math:`f=\operatorname{relu}`, on inputs (..., in) with
-any batch shape, and weights (out, in). Each function comes with its backward half, and
-each module owns the `Linear` layers whose numbers the function takes.
+any batch shape, and weights (out, in). Each function comes with its backward half.
 
 Two forms are both called gated: a highway layer has its gates *outside* of f and the
 input itself on the shortcut; the gated skip has its gates *inside*, on weighted sums.
@@ -10,17 +9,7 @@ input itself on the shortcut; the gated skip has its gates *inside*, on weighted
 
 import numpy as np
 
-from dlbook_lib.common.checks import (
-    as_float,
-    as_floats,
-    check_in,
-    check_number,
-    check_positive,
-    check_same_shape,
-)
-from dlbook_lib.feedforward.autodiff import operations
-from dlbook_lib.feedforward.autodiff.engine import no_grad, register
-from dlbook_lib.feedforward.autodiff.modules import Linear, Module
+from dlbook_lib.common.checks import as_float, as_floats, check_same_shape
 from dlbook_lib.feedforward.linear_models.scratch import (
     linear,
     linear_backward,
@@ -220,14 +209,12 @@ def dense_layer_backward(dy, input, weight, bias):
     (array([[5., 6.]]), array([[1., 2.]]), array([1.]))
     """
     y = dense_layer(input, weight, bias)  # checks the arguments
-    dy, input, weight = (
-        as_float(dy, "dy", empty=True),
-        *map(np.asarray, (input, weight)),
-    )
+    dy, input = as_float(dy, "dy", empty=True), np.asarray(input)
+    weight, bias = np.asarray(weight), np.asarray(bias)
     check_same_shape(dy=dy, output=y)
     direct, dhidden = np.split(dy, input.shape[-1:], axis=-1)
     dscore = relu_backward(dhidden, linear(input, weight, bias))
-    dinput, dweight, dbias = linear_backward(dscore, input, weight, np.asarray(bias))
+    dinput, dweight, dbias = linear_backward(dscore, input, weight, bias)
     return direct + dinput, dweight, dbias
 
 
@@ -276,173 +263,3 @@ def dense_block_backward(dy, input, weights, biases):
         dweights.insert(0, dweight)
         dbiases.insert(0, dbias)
     return dy, dweights, dbiases
-
-
-# The same definitions in operations on Tensors, for second derivatives.
-
-
-def _residual_of_tensors(input, weight1, bias1, weight2, bias2, projection=None):
-    hidden = operations.relu(operations.linear(input, weight1, bias1))
-    short = input if projection is None else operations.linear(input, projection)
-    return short + operations.linear(hidden, weight2, bias2)
-
-
-def _highway_of_tensors(input, weight, bias, gate_weight, gate_bias):
-    h = operations.relu(operations.linear(input, weight, bias))
-    t = operations.sigmoid(operations.linear(input, gate_weight, gate_bias))
-    return t * h + (1 - t) * input
-
-
-def _gated_skip_of_tensors(input, earlier, weight, skip_weight, gate_weight, gate_bias):
-    near = operations.linear(input, weight)
-    far = operations.linear(earlier, skip_weight)
-    g = operations.sigmoid(operations.linear(earlier, gate_weight, gate_bias))
-    return operations.relu(g * near + (1 - g) * far)
-
-
-def _dense_layer_of_tensors(input, weight, bias):
-    new = operations.relu(operations.linear(input, weight, bias))
-    return operations.cat([input, new], dim=-1)
-
-
-_residual = register(residual, residual_backward, _residual_of_tensors)
-_highway = register(highway, highway_backward, _highway_of_tensors)
-_gated_skip = register(gated_skip, gated_skip_backward, _gated_skip_of_tensors)
-_dense_layer = register(dense_layer, dense_layer_backward, _dense_layer_of_tensors)
-
-
-class ResidualBlock(Module):
-    """A `residual` layer with two linear ones, "linear1" and "linear2", in its branch.
-
-    Parameters
-    ----------
-    in_features, width : int
-    out_features : int, optional
-        Where it differs from `in_features`, the shortcut has a third, "projection",
-        without a bias.
-    zero_start : bool
-        Start `linear2` at 0, so that the block begins as its shortcut.
-    rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
-
-    >>> block = ResidualBlock(3, 8, zero_start=True, rng=np.random.default_rng(0))
-    >>> block(np.array([[1.0, 2.0, 3.0]])).data
-    array([[1., 2., 3.]])
-    """
-
-    def __init__(
-        self,
-        in_features,
-        width,
-        out_features=None,
-        zero_start=False,
-        *,
-        rng,
-        dtype=None,
-    ):
-        super().__init__()
-        check_in(zero_start, "zero_start", (True, False))
-        out = in_features if out_features is None else out_features
-        self.linear1 = Linear(in_features, width, rng=rng, dtype=dtype)
-        self.linear2 = Linear(width, out, rng=rng, dtype=dtype)
-        self.projection = None
-        if out != in_features:
-            self.projection = Linear(in_features, out, False, rng=rng, dtype=dtype)
-        if zero_start:
-            with no_grad():
-                for parameter in self.linear2.parameters():
-                    parameter.zero_()
-
-    def forward(self, input):
-        """Outputs (..., out_features) for `input` (..., in_features)."""
-        one, two, short = self.linear1, self.linear2, self.projection
-        short = None if short is None else short.weight
-        return _residual(input, one.weight, one.bias, two.weight, two.bias, short)
-
-
-class HighwayLayer(Module):
-    """A `highway` layer with its linear layers "linear" and "gate".
-
-    Parameters
-    ----------
-    features : int
-    gate_bias : float
-        Where the biases of the gates start; negative, so that the input passes.
-    rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
-
-    >>> HighwayLayer(3, rng=np.random.default_rng(0))(np.ones((5, 3))).shape
-    (5, 3)
-    """
-
-    def __init__(self, features, gate_bias=-2.0, *, rng, dtype=None):
-        super().__init__()
-        check_number(gate_bias, "gate_bias")
-        self.linear = Linear(features, features, rng=rng, dtype=dtype)
-        self.gate = Linear(features, features, rng=rng, dtype=dtype)
-        self.gate.bias.data[...] = gate_bias
-
-    def forward(self, input):
-        """Outputs (..., features) for `input` (..., features)."""
-        layer, gate = self.linear, self.gate
-        return _highway(input, layer.weight, layer.bias, gate.weight, gate.bias)
-
-
-class GatedSkipLayer(Module):
-    """A `gated_skip` with its linear layers "linear", "skip" and "gate".
-
-    Parameters
-    ----------
-    in_features, skip_features, out_features : int
-    rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
-
-    >>> layer = GatedSkipLayer(3, 2, 4, rng=np.random.default_rng(0))
-    >>> layer(np.ones((5, 3)), np.ones((5, 2))).shape
-    (5, 4)
-    """
-
-    def __init__(self, in_features, skip_features, out_features, *, rng, dtype=None):
-        super().__init__()
-        self.linear = Linear(in_features, out_features, False, rng=rng, dtype=dtype)
-        self.skip = Linear(skip_features, out_features, False, rng=rng, dtype=dtype)
-        self.gate = Linear(skip_features, out_features, rng=rng, dtype=dtype)
-
-    def forward(self, input, earlier):
-        """Outputs (..., out) for `input` (..., in) and `earlier` (..., skipped)."""
-        weights = self.linear.weight, self.skip.weight
-        return _gated_skip(input, earlier, *weights, self.gate.weight, self.gate.bias)
-
-
-class DenseBlock(Module):
-    """A `dense_block` with its linear layers "0", "1", ….
-
-    Parameters
-    ----------
-    in_features, growth, layers : int
-        Each layer adds `growth` features to those it sees.
-    rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
-
-    >>> DenseBlock(3, 2, 4, rng=np.random.default_rng(0))(np.ones((5, 3))).shape
-    (5, 11)
-    """
-
-    def __init__(self, in_features, growth, layers, *, rng, dtype=None):
-        super().__init__()
-        check_positive(layers, "layers", integer=True)
-        check_positive(in_features, "in_features", integer=True)
-        check_positive(growth, "growth", integer=True)
-        for i in range(layers):
-            seen = in_features + i * growth
-            setattr(self, str(i), Linear(seen, growth, rng=rng, dtype=dtype))
-
-    def forward(self, input):
-        """Outputs (..., in + layers · growth) for `input` (..., in)."""
-        for _, layer in self.named_children():
-            input = _dense_layer(input, layer.weight, layer.bias)
-        return input

@@ -1,4 +1,4 @@
-r"""Back-propagation through time in NumPy: by hand, fast, truncated; a letter model.
+r"""Back-propagation through time in NumPy: by hand, fast, truncated; and letters.
 
 Unrolled, a recurrent network is a deep one whose layers share their weights: layer t
 has the loss :math:`L^{(t)}` and hands a state on. So the gradient of a state has two
@@ -10,8 +10,6 @@ Where forms differ: the loss of a sequence compares outputs with *targets*,
 other outputs. And that a recurrent network cannot be parallelised holds for time alone:
 examples, units and, a step behind each other, layers do run side by side.
 """
-
-from functools import partial
 
 import numpy as np
 
@@ -27,15 +25,13 @@ from dlbook_lib.common.checks import (
     check_same_shape,
     require,
 )
-from dlbook_lib.feedforward.autodiff.engine import Tensor, no_grad, raw, register
-from dlbook_lib.feedforward.autodiff.modules import Linear, Module, Parameter
+from dlbook_lib.feedforward.autodiff.engine import Tensor, no_grad, raw
 from dlbook_lib.feedforward.output_units.scratch import (
     cross_entropy,
     cross_entropy_backward,
     softmax,
 )
-from dlbook_lib.recurrent.backpropagation_through_time.layers import (
-    RNNBase,
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     before,
     check_kernel,
     steps,
@@ -46,7 +42,6 @@ from dlbook_lib.recurrent.unfolding.scratch import (
     rnn_cell,
     state_slope,
 )
-from dlbook_lib.recurrent.unfolding.second_derivatives import rnn_step
 
 # ------------------------------------------------------------------ one layer, by hand
 
@@ -180,16 +175,14 @@ def rnn_backward(
     array([[4.]])
     """
     output = rnn(input, hx, w_ih, w_hh, b_ih, b_hh, nonlinearity, batch_first)
-    dy, x, hx, w_ih, w_hh = map(np.asarray, (dy, input, hx, w_ih, w_hh))
+    dy = as_float(dy, "dy", ndim=3, empty=True)
+    x, hx, w_ih, w_hh = map(np.asarray, (input, hx, w_ih, w_hh))
     if batch_first:
         check_same_shape(dy=dy, output=output)
         dy, x, output = (a.swapaxes(0, 1) for a in (dy, x, output))
     da = score_gradients(dy, output, w_hh, nonlinearity)  # (T, N, H)
     last = np.concatenate([hx[None], output[:-1]])  # the state before each step
-    dw_ih, dw_hh = (
-        np.tensordot(da, x, 2 * [(0, 1)]),
-        np.tensordot(da, last, 2 * [(0, 1)]),
-    )
+    dw_ih, dw_hh = (np.tensordot(da, a, 2 * [(0, 1)]) for a in (x, last))
     db = None if b_ih is None else da.sum(axis=(0, 1))
     dx = da @ w_ih
     dx = dx.swapaxes(0, 1) if batch_first else dx
@@ -223,13 +216,13 @@ def step_contributions(
     return da.mT @ np.asarray(input), da.mT @ last, da.sum(axis=1)
 
 
-# ------------------------------------------------------------------ fast, in layers
+# ------------------------------------------------------------- fast, for whole layers
 
 
 def rnn_inputs_in_one_product(
     input, batch_sizes, states, weights, reverse=False, nonlinearity="tanh"
 ):
-    r"""A kernel, as `layers` describes it: all that does not recur leaves the loop.
+    r"""A kernel, as `kernels` describes it: all that does not recur leaves the loop.
 
     The inputs of all steps go through U in one product before the loop, and the
     gradients of the weights are one product each after it, with the rows of all steps
@@ -283,48 +276,6 @@ def rnn_inputs_in_one_product(
         return da @ w_ih, (dh,), (da.T @ input, da.T @ last, *db)
 
     return output, (h,), pull
-
-
-class RNN(RNNBase):
-    r"""`rnn` in layers, both directions, and any lengths; weights named as torch's.
-
-    Parameters
-    ----------
-    input_size, hidden_size, num_layers : int
-    nonlinearity : {"tanh", "relu"}
-    bias, batch_first : bool
-    dropout : float
-    bidirectional : bool
-    rng : numpy.random.Generator
-    dtype : str
-        As in `RNNBase`.
-
-    >>> net = RNN(3, 4, num_layers=2, bidirectional=True, rng=np.random.default_rng(0))
-    >>> output, h_n = net(np.ones((7, 5, 3)))
-    >>> output.shape, h_n.shape, list(net.state_dict())[4]
-    ((7, 5, 8), (4, 5, 4), 'weight_ih_l0_reverse')
-    """
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        nonlinearity="tanh",
-        bias=True,
-        batch_first=False,
-        dropout=0.0,
-        bidirectional=False,
-        *,
-        rng,
-        dtype="float64",
-    ):
-        check_in(nonlinearity, "nonlinearity", ("tanh", "relu"))
-        options = num_layers, bias, batch_first, dropout, bidirectional
-        super().__init__(input_size, hidden_size, *options, rng=rng, dtype=dtype)
-        self.nonlinearity = nonlinearity
-        self.kernel = partial(rnn_inputs_in_one_product, nonlinearity=nonlinearity)
-        self.cell = partial(rnn_step, nonlinearity=nonlinearity)
 
 
 # --------------------------------------------------------------- the loss of a sequence
@@ -624,96 +575,6 @@ def embedding_backward(dy, input, weight):
     if len(found):
         dweight[found] = np.add.reduceat(dy.reshape(-1, dy.shape[-1])[order], starts)
     return None, dweight
-
-
-def _embedding_of_tensors(input, weight):
-    return weight[np.asarray(raw(input))]
-
-
-_embedding = register(embedding, embedding_backward, _embedding_of_tensors)
-
-
-class Embedding(Module):
-    """A table of vectors, `weight` (num_embeddings, embedding_dim), from N(0, 1).
-
-    Parameters
-    ----------
-    num_embeddings, embedding_dim : int
-        V and E.
-    rng : numpy.random.Generator
-    dtype : str
-
-    >>> Embedding(10, 3, rng=np.random.default_rng(0))(np.array([[1, 2]])).shape
-    (1, 2, 3)
-    """
-
-    def __init__(self, num_embeddings, embedding_dim, *, rng, dtype="float64"):
-        super().__init__()
-        check_positive(num_embeddings, "num_embeddings", integer=True)
-        check_positive(embedding_dim, "embedding_dim", integer=True)
-        check_rng(rng)
-        drawn = rng.normal(size=(num_embeddings, embedding_dim))
-        self.weight = Parameter(drawn.astype(dtype))
-
-    def forward(self, input):
-        """Vectors (..., E) for indices (...)."""
-        return _embedding(input, self.weight)
-
-    def extra_repr(self):
-        """Sizes, as torch prints them."""
-        return ", ".join(map(str, self.weight.shape))
-
-
-class CharRNN(Module):
-    r"""A language model of letters: what comes next, given all that came before.
-
-    Parameters
-    ----------
-    rnn : Module
-        The recurrent layers, such as an `RNN`: ``output, hx = rnn(input, hx)``.
-    vocab_size : int
-        V, how many letters there are.
-    embedding : bool
-        Whether letters go in as learned vectors; otherwise as one-hot ones, and
-        `rnn.input_size` must be V.
-    rng : numpy.random.Generator
-    dtype : str
-
-    >>> rng = np.random.default_rng(0)
-    >>> net = CharRNN(RNN(4, 8, rng=rng), 4, rng=rng)
-    >>> net(np.array([[0], [1], [2]]))[0].shape
-    (3, 1, 4)
-    """
-
-    def __init__(self, rnn, vocab_size, embedding=False, *, rng, dtype="float64"):
-        super().__init__()
-        check_positive(vocab_size, "vocab_size", integer=True)
-        check_in(embedding, "embedding", (True, False))
-        is_module = isinstance(rnn, Module) and hasattr(rnn, "hidden_size")
-        require(is_module, f"rnn must be recurrent layers, not {rnn!r}", TypeError)
-        ahead = getattr(rnn, "bidirectional", False)
-        require(not ahead, "rnn is bidirectional: it would see the letters to come")
-        require(
-            embedding or rnn.input_size == vocab_size,
-            f"rnn takes {rnn.input_size} features but one-hot letters have "
-            f"{vocab_size}; pass embedding=True",
-        )
-        options = {"rng": rng, "dtype": dtype}
-        self.vocab_size, self.dtype, self.embedding = vocab_size, dtype, None
-        if embedding:
-            self.embedding = Embedding(vocab_size, rnn.input_size, **options)
-        self.rnn = rnn
-        shown = getattr(rnn, "proj_size", 0) or rnn.hidden_size
-        self.output = Linear(shown, vocab_size, **options)
-
-    def forward(self, input, hx=None):
-        """Scores (T, N, V) of the next letters, and the state, for `input` (T, N)."""
-        if self.embedding is None:
-            vectors = one_hot(input, self.vocab_size, self.dtype)
-        else:
-            vectors = self.embedding(input)
-        output, hx = self.rnn(vectors, hx)
-        return self.output(output), hx
 
 
 def draw(input, temperature=1.0, *, rng):

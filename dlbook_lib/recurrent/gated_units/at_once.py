@@ -1,8 +1,8 @@
 r"""Fast kernels: all gates of all steps at once, as far as they do not recur.
 
 Each runs one layer in one direction, as
-`dlbook_lib.recurrent.backpropagation_through_time.layers` asks of a kernel, and equals
-the cell of `scratch` step by step. What makes them fast:
+`dlbook_lib.recurrent.backpropagation_through_time.kernels` asks, and equals the cell of
+`scratch` step by step. What makes them fast:
 
 - The inputs of all steps go through the weights in one product before the loop, and the
   gradients of the weights are one product each after it.
@@ -16,7 +16,7 @@ the cell of `scratch` step by step. What makes them fast:
 
 import numpy as np
 
-from dlbook_lib.recurrent.backpropagation_through_time.layers import (
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     before,
     check_kernel,
     steps,

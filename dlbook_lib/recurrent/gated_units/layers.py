@@ -1,7 +1,7 @@
-"""Modules of gated units: cells for one step, and layers for whole sequences.
+"""Modules: gated cells for one step, and gated layers for whole sequences.
 
 The layers take torch's weights unchanged; what they share stands in
-`dlbook_lib.recurrent.backpropagation_through_time.layers`.
+`dlbook_lib.recurrent.backpropagation_through_time.kernels`.
 """
 
 import numpy as np  # noqa: F401 (the examples)
@@ -15,19 +15,12 @@ from dlbook_lib.common.checks import (
 from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import Tensor, raw
 from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
-from dlbook_lib.recurrent.backpropagation_through_time.layers import RNNBase
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import RNNBase
+from dlbook_lib.recurrent.gated_units import second_derivatives as tensors
 from dlbook_lib.recurrent.gated_units.at_once import (
     gru_at_once,
     lstm_at_once,
     ugrnn_at_once,
-)
-from dlbook_lib.recurrent.gated_units.second_derivatives import (
-    gru_cell,
-    gru_step,
-    lstm_cell,
-    lstm_step,
-    ugrnn_cell,
-    ugrnn_step,
 )
 from dlbook_lib.recurrent.unfolding.layers import RNNCellBase
 
@@ -44,7 +37,7 @@ class UGRNNCell(RNNCellBase):
     def forward(self, input, hx=None):
         """The next state (N, H) or (H,) after `input` (N, D) or (D,) and `hx`."""
         hx = self.start(input) if hx is None else hx
-        return ugrnn_cell(input, hx, *self.weights())
+        return tensors.ugrnn_cell(input, hx, *self.weights())
 
 
 class GRUCell(RNNCellBase):
@@ -82,7 +75,7 @@ class GRUCell(RNNCellBase):
     def forward(self, input, hx=None):
         """The next state (N, H) or (H,) after `input` (N, D) or (D,) and `hx`."""
         hx = self.start(input) if hx is None else hx
-        return gru_cell(input, hx, *self.weights(), self.reset)
+        return tensors.gru_cell(input, hx, *self.weights(), self.reset)
 
 
 class LSTMCell(RNNCellBase):
@@ -135,7 +128,8 @@ class LSTMCell(RNNCellBase):
         require(pair, "hx must be a tuple (h, c)", TypeError)
         check_same_shape(h=raw(hx[0]), c=raw(hx[1]))
         state = operations.stack([Tensor(x) if raw(x) is x else x for x in hx])
-        state = lstm_cell(input, state, *self.weights(), self.peephole, self.forget)
+        options = *self.weights(), self.peephole, self.forget
+        state = tensors.lstm_cell(input, state, *options)
         return state[0], state[1]
 
 
@@ -148,7 +142,7 @@ class UGRNN(RNNBase):
     """
 
     gates = 2
-    kernel, cell = staticmethod(ugrnn_at_once), staticmethod(ugrnn_step)
+    kernel, cell = staticmethod(ugrnn_at_once), staticmethod(tensors.ugrnn_step)
 
 
 class GRU(RNNBase):
@@ -162,7 +156,7 @@ class GRU(RNNBase):
     """
 
     gates = 3
-    kernel, cell = staticmethod(gru_at_once), staticmethod(gru_step)
+    kernel, cell = staticmethod(gru_at_once), staticmethod(tensors.gru_step)
 
 
 class LSTM(RNNBase):
@@ -190,7 +184,7 @@ class LSTM(RNNBase):
     """
 
     gates, state_names = 4, ("h", "c")
-    kernel, cell = staticmethod(lstm_at_once), staticmethod(lstm_step)
+    kernel, cell = staticmethod(lstm_at_once), staticmethod(tensors.lstm_step)
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Modules of gated units in PyTorch: torch's own where it has them."""
+"""Modules in PyTorch: torch's own gated units where it has them."""
 
 import torch
 from torch import nn

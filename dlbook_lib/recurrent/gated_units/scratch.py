@@ -284,12 +284,10 @@ def lstm_gates(input, hx, w_ih, w_hh, b_ih=None, b_hh=None, peephole=None, forge
     i, *f, g, o = (a + b for a, b in zip(*scores, strict=True))
     if peephole is None:
         peephole = np.zeros((blocks - 1, h.shape[-1]), h.dtype)
-    look_i, *look_f, look_o = as_float(peephole, "peephole")
-    require(
-        np.shape(peephole) == (blocks - 1, h.shape[-1]),
-        f"peephole {np.shape(peephole)} must be {(blocks - 1, h.shape[-1])}, a row for "
-        "each gate",
-    )
+    peephole, shape = as_float(peephole, "peephole"), (blocks - 1, h.shape[-1])
+    sentence = f"peephole {peephole.shape} must be {shape}, a row for each gate"
+    require(peephole.shape == shape, sentence)
+    look_i, *look_f, look_o = peephole
     i, g = sigmoid(i + look_i * c), np.tanh(g)
     f = sigmoid(f[0] + look_f[0] * c) if forget else np.ones_like(c)
     c = f * c + i * g

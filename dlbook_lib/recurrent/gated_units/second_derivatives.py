@@ -51,7 +51,7 @@ lstm_cell = register(scratch.lstm_cell, scratch.lstm_cell_backward, _lstm_cell)
 
 
 def ugrnn_step(input, states, *weights):
-    """The next states of a `UGRNN` layer, as `layers` asks: a tuple of one (N, H)."""
+    """The next states of a `UGRNN` layer, as `RNNBase` asks: a tuple of one (N, H)."""
     return (_ugrnn_cell(input, *states, *weights),)
 
 

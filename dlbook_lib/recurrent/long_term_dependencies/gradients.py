@@ -219,16 +219,13 @@ def info_flow_penalty_exact(loss, states, w_hh, nonlinearity="tanh"):
     check_in(nonlinearity, "nonlinearity", ("tanh", "relu"))
     is_list = isinstance(states, (list, tuple)) and len(states) > 0
     is_list = is_list and all(isinstance(h, Tensor) for h in states)
-    require(
-        is_list, "states must be a list of Tensors (N, H), one for each step", TypeError
-    )
+    sentence = "states must be a list of Tensors (N, H), one for each step"
+    require(is_list, sentence, TypeError)
     g = operations.stack(grad(loss, states, create_graph=True))  # (T, N, H)
     h = operations.stack(states)
     slope = 1 - h * h if nonlinearity == "tanh" else state_slope(h.data, "relu")
     largest = abs(g.data).max(axis=2, keepdims=True)
-    g = g / np.where(
-        largest == 0, 1, largest
-    )  # scale is nothing: only directions count
+    g = g / np.where(largest == 0, 1, largest)  # only directions count
     after = operations.matmul(slope * g, w_hh)
     there, moving = g.data.any(axis=2), after.data.any(axis=2)
     lost = int((there & ~moving).sum())  # each costs 1, and no small change saves it

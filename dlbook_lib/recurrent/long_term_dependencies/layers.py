@@ -1,4 +1,4 @@
-"""Recurrent layers with leaks, with clocks and with links that skip, as modules."""
+"""Modules: recurrent layers with leaks, with clocks and with links that skip."""
 
 from functools import partial
 from itertools import count
@@ -15,7 +15,7 @@ from dlbook_lib.common.checks import (
 from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import raw
 from dlbook_lib.feedforward.autodiff.modules import Buffer, Parameter
-from dlbook_lib.recurrent.backpropagation_through_time.layers import RNNBase
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import RNNBase
 from dlbook_lib.recurrent.long_term_dependencies import second_derivatives as tensors
 from dlbook_lib.recurrent.long_term_dependencies.scratch import (
     as_periods,
@@ -66,9 +66,8 @@ class LeakyRNN(RNNBase):
         check_in(nonlinearity, "nonlinearity", ("tanh", "relu", "linear"))
         alpha = as_float(alpha, "alpha", ndim=(0, 1)).astype(dtype)
         check_between(alpha, "alpha", 0, 1)
-        require(
-            alpha.shape in ((), (hidden_size,)), f"alpha {alpha.shape} must be (H,)"
-        )
+        fits = alpha.shape in ((), (hidden_size,))
+        require(fits, f"alpha {alpha.shape} must be (H,)")
         alpha = np.broadcast_to(alpha, hidden_size).copy()
         inside = not learned or ((alpha > 0) & (alpha < 1)).all()
         require(inside, "alpha must lie between 0 and 1, not at an end, to be learned")

@@ -1,4 +1,4 @@
-"""Layers with leaks, clocks and skips in PyTorch; `rng` is a `torch.Generator`."""
+"""Modules in PyTorch: leaks, clocks and skips; `rng` is a `torch.Generator`."""
 
 import torch
 from torch import nn

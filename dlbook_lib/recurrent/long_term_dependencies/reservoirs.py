@@ -224,7 +224,7 @@ class EchoStateNetwork(Module):
         shape = as_float(raw(input), "input", ndim=3, empty=True).shape
         dtype, size = raw(input).dtype, (1, shape[1], self.hidden_size)
         hx = np.zeros(size, dtype) if hx is None else hx
-        found = np.shape(raw(hx))
+        found = as_float(raw(hx), "hx", empty=True).shape
         require(found == size, f"hx has shape {found} but must have {size}")
         keep = np.full(self.hidden_size, 1 - self.leak, dtype)
         matrices = self.weight_ih_l0, self.weight_hh_l0

@@ -24,7 +24,7 @@ from dlbook_lib.common.checks import (
 )
 from dlbook_lib.feedforward.autodiff.engine import Tensor, grad, raw
 from dlbook_lib.feedforward.linear_models.scratch import linear
-from dlbook_lib.recurrent.backpropagation_through_time.layers import (
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     before,
     check_kernel,
     steps,
@@ -396,8 +396,9 @@ def leaky_rnn_backward(
     """
     weights = w_ih, w_hh, b_ih, b_hh, nonlinearity
     output = leaky_rnn(input, hx, w_ih, w_hh, alpha, b_ih, b_hh, nonlinearity)
-    dy, x, hx, w_ih, w_hh = map(np.asarray, (dy, input, hx, w_ih, w_hh))
-    check_same_shape(dy=as_float(dy, "dy", empty=True), output=output)
+    dy = as_float(dy, "dy", empty=True)
+    check_same_shape(dy=dy, output=output)
+    x, hx, w_ih, w_hh = map(np.asarray, (input, hx, w_ih, w_hh))
     (t, n, h), d = output.shape, x.shape[2]
     last = np.concatenate([hx[None], output[:-1]])
     v = proposal(x.reshape(-1, d), last.reshape(-1, h), *weights).reshape(t, n, h)
@@ -697,8 +698,9 @@ def skip_rnn_backward(
     array([0.75, 0.75])
     """
     output = skip_rnn(input, hx, w_ih, w_hh, w_skip, b_ih, b_hh, nonlinearity)
-    dy, x, hx, w_ih, w_skip = map(np.asarray, (dy, input, hx, w_ih, w_skip))
-    check_same_shape(dy=as_float(dy, "dy", empty=True), output=output)
+    dy = as_float(dy, "dy", empty=True)
+    check_same_shape(dy=dy, output=output)
+    x, hx, w_ih, w_skip = map(np.asarray, (input, hx, w_ih, w_skip))
     d, states = len(hx), np.concatenate([hx, output])
     da, dstates = state_slope(output, nonlinearity), np.zeros_like(states)
     dstates[d:] = dy

@@ -1,7 +1,7 @@
 """Leaks and skips that can be differentiated twice, for Tensors.
 
-Each name is that of a function in `scratch`, on a `Tensor` (T, N, D) instead of an
-array. The pair there gives values and gradients; what stands here is the definition in
+Each name is that of a function in `scratch`, on Tensors (T, N, D) instead of arrays.
+The pair there gives values and gradients; what stands here is the definition in
 operations on Tensors, and serves where the gradient is differentiated again.
 """
 

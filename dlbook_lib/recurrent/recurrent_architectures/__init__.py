@@ -1,2 +1,3 @@
 """Recurrent networks that read both ways, think longer at each step, follow a tree, or
-turn one sequence into another; and the search for the best output."""
+turn one sequence into another (`layers`); trees, and the search for the best output
+(`scratch`)."""

@@ -1,4 +1,4 @@
-"""Recurrent networks over trees, in both directions, deeper, over films, and from one
+"""Modules: networks over trees, in both directions, deeper, over films, and from one
 sequence to another."""
 
 from itertools import pairwise
@@ -17,7 +17,10 @@ from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import no_grad, raw
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module
 from dlbook_lib.feedforward.output_units.scratch import log_softmax
-from dlbook_lib.recurrent.backpropagation_through_time.scratch import Embedding
+from dlbook_lib.recurrent.backpropagation_through_time.layers import Embedding
+from dlbook_lib.recurrent.backpropagation_through_time.second_derivatives import (
+    sequence_nll,
+)
 from dlbook_lib.recurrent.recurrent_architectures import second_derivatives as tensors
 from dlbook_lib.recurrent.recurrent_architectures.scratch import (
     beam_search,
@@ -36,7 +39,7 @@ class RecursiveNet(Module):
     size : int
         H.
     rng : numpy.random.Generator
-    dtype : dtype
+    dtype : str
 
     >>> net = RecursiveNet(3, rng=np.random.default_rng(0))
     >>> net(np.ones((4, 3)), ((0, 1), (2, 3))).shape
@@ -91,7 +94,7 @@ class BiRNN(Module):
     cell : type
         `RNNCell`, `GRUCell` or the like: ``cell(D, H, rng=rng, dtype=dtype)``.
     rng : numpy.random.Generator
-    dtype : dtype
+    dtype : str
 
     >>> net = BiRNN(3, 5, 2, rng=np.random.default_rng(0))
     >>> net(np.ones((7, 4, 3))).shape
@@ -139,7 +142,7 @@ class DeepRNN(Module):
         Whether the old state also leads straight into the last layer of a deep
         transition, so that a step is again one layer long on the shortest path.
     rng : numpy.random.Generator
-    dtype : dtype
+    dtype : str
 
     Source: Pascanu et al. (2014), section 3, figure 2 (DT, DO and DT(S)).
 
@@ -271,7 +274,7 @@ class Seq2Seq(Module):
     start, stop : int
         Symbols of the target: what the decoder reads first, what ends its output.
     rng : numpy.random.Generator
-    dtype : dtype
+    dtype : str
 
     Source: Sutskever et al. (2014), section 2; Cho et al. (2014), section 2.2.
 
@@ -338,7 +341,7 @@ class Seq2Seq(Module):
         The stop after each is counted too; `lengths` and `target_lengths` are (N,).
         """
         given, wanted, ends = with_stop(target, self.start, self.stop, target_lengths)
-        return tensors.sequence_nll(self(source, given, lengths), wanted, ends)
+        return sequence_nll(self(source, given, lengths), wanted, ends)
 
     def step(self, token, state):
         """Log-probabilities (V,) of what follows a symbol, and the state after it."""

@@ -1,4 +1,4 @@
-"""Richer recurrent networks in PyTorch; `rng` is a `torch.Generator`.
+"""Modules in PyTorch: richer recurrent networks; `rng` is a `torch.Generator`.
 
 Cells and layers are those of torch, or of earlier pages where they take an `rng`.
 """
@@ -9,10 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from dlbook_lib.recurrent.backpropagation_through_time.pytorch import (
-    Embedding,
-    sequence_nll,
-)
+from dlbook_lib.recurrent.backpropagation_through_time.layers_pytorch import Embedding
+from dlbook_lib.recurrent.backpropagation_through_time.pytorch import sequence_nll
 from dlbook_lib.recurrent.recurrent_architectures.pytorch import (
     beam_search,
     recursive_states,

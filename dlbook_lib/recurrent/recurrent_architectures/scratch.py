@@ -17,7 +17,7 @@ from dlbook_lib.common.checks import (
 )
 from dlbook_lib.feedforward.autodiff.engine import raw
 
-# ---- search ------------------------------------------------------------------------
+# ------------------------------------------------------------------------------- search
 
 
 def check_search(start, stop, max_length):
@@ -164,7 +164,7 @@ def beam_search(step, state, start, stop, beam_size=5, max_length=50, alpha=0.0)
     return sorted(scored, key=lambda each: (-each[1], each[0]))
 
 
-# ---- trees -------------------------------------------------------------------------
+# -------------------------------------------------------------------------------- trees
 
 
 def chain_tree(n):
@@ -355,7 +355,7 @@ def recursive_states_backward(dy, leaves, tree, weight, bias):
     return dstates[:n], None, dweight, dbias
 
 
-# ---- one sequence to another ---------------------------------------------------------
+# -------------------------------------------------------------- one sequence to another
 
 
 def with_stop(target, start, stop, lengths=None):

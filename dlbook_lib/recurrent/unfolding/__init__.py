@@ -1,2 +1,3 @@
 """Sequences: ragged batches, packed ones, windows of time, and one rule for every
-step that makes a state out of the last state and the next input."""
+step that makes a state out of the last state and the next input (`scratch`); cells,
+time-delay networks, and which inputs lead to which outputs (`layers`)."""

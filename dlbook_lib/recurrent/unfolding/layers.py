@@ -17,7 +17,7 @@ from dlbook_lib.feedforward.autodiff.modules import (
     Parameter,
     Sequential,
 )
-from dlbook_lib.recurrent.unfolding.second_derivatives import rnn_cell, time_delay
+from dlbook_lib.recurrent.unfolding import second_derivatives as tensors
 
 
 class TimeDelay(Module):
@@ -53,16 +53,14 @@ class TimeDelay(Module):
         check_positive(dilation, "dilation", integer=True)
         check_rng(rng)
         self.kernel_size, self.dilation = kernel_size, dilation
-        shape, bound = (
-            (out_features, in_features, kernel_size),
-            (in_features * kernel_size) ** -0.5,
-        )
+        shape = out_features, in_features, kernel_size
+        bound = (in_features * kernel_size) ** -0.5
         self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
         self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
 
     def forward(self, input):
         """Scores (T - (k - 1) dilation, N, out) for `input` (T, N, in)."""
-        return time_delay(input, self.weight, self.bias, self.dilation)
+        return tensors.time_delay(input, self.weight, self.bias, self.dilation)
 
 
 class TDNN(Module):
@@ -202,7 +200,7 @@ class RNNCell(RNNCellBase):
     def forward(self, input, hx=None):
         """The next state (N, H) or (H,) after `input` (N, D) or (D,) and `hx`."""
         hx = self.start(input) if hx is None else hx
-        return rnn_cell(input, hx, *self.weights(), self.nonlinearity)
+        return tensors.rnn_cell(input, hx, *self.weights(), self.nonlinearity)
 
 
 PATTERNS = "many to many", "many to one", "one to many", "encoder first"

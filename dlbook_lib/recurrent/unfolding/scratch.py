@@ -239,8 +239,9 @@ def masked_loss_backward(dy, input, mask, reduction="mean"):
     masked_loss(input, mask, reduction)  # checks them
     input, mask = np.asarray(input), np.asarray(mask)
     dinput = np.zeros(input.shape, input.dtype)
-    of_each = np.asarray(dy)[mask] if reduction == "none" else dy
-    dinput[mask] = as_share(of_each, input[mask], reduction)
+    each = reduction == "none"
+    share = as_share(dy, input if each else input[mask], reduction)
+    dinput[mask] = share[mask] if each else share
     return dinput
 
 

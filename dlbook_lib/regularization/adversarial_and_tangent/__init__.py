@@ -1,1 +1,3 @@
-"""Adversarial examples and tangents: stability along chosen directions."""
+"""Stability along chosen directions: attacks, adversarial and virtual adversarial
+losses (`scratch`); tangents of pictures and of data, distances along them, tangent prop
+and double backprop (`tangents`)."""

@@ -1,1 +1,2 @@
-"""Noise on inputs, weights and labels, and transformed copies of images."""
+"""Noise on inputs, weights and labels, and transformed copies of images: moved, turned,
+flipped, blurred, mixed (`scratch`)."""

@@ -528,10 +528,8 @@ def flip(input, flipped=True):
     >>> flip([[[1.0, 2.0]], [[3.0, 4.0]]], [True, False]).tolist()
     [[[2.0, 1.0]], [[3.0, 4.0]]]
     """
-    input, flipped = (
-        as_float(input, "input", ndim=(3, 4), empty=True),
-        np.asarray(flipped),
-    )
+    input = as_float(input, "input", ndim=(3, 4), empty=True)
+    flipped = np.asarray(flipped)
     fits = flipped.dtype == bool and flipped.shape in ((), input.shape[:1])
     require(fits, f"flipped must be True or False, or (N,) of them, not {flipped!r}")
     flipped = flipped.reshape(-1, *(1 for _ in input.shape[1:]))
@@ -688,10 +686,8 @@ def mixup(input, target, weight, order):
            [0.75]])
     """
     input, target = (as_float(a, k) for a, k in ((input, "input"), (target, "target")))
-    order, weight = (
-        as_labels(order, "order", classes=len(input)),
-        as_float(weight, "weight"),
-    )
+    order = as_labels(order, "order", classes=len(input))
+    weight = as_float(weight, "weight")
     check_between(weight, "weight", 0, 1)
     require(
         len(input) == len(target)

@@ -133,7 +133,7 @@ def masked_backward(dy, input, mask):
         return dy * mask
 
 
-masked_units = register(masked, masked_backward, reference=operations.mul)
+masked_units = register(masked, masked_backward, operations.mul)
 
 
 def dropout(input, p=0.5, training=True, *, rng, draw=dropout_mask):
@@ -262,8 +262,8 @@ def masked_linear_backward(dy, input, weight, mask, bias=None):
     return dinput, dweight, None, None if bias is None else dy.sum(axis=batch)
 
 
-def _masked_linear_of_tensors(input, weight, mask, bias=None):
-    """The same of Tensors, for second derivatives."""
+def _masked_linear(input, weight, mask, bias=None):
+    """The definition of `masked_linear`, from (..., in) to (..., out)."""
     if mask.ndim == 2:
         return operations.linear(input, weight * mask, bias)
     column = operations.unsqueeze(input, -1)
@@ -271,9 +271,7 @@ def _masked_linear_of_tensors(input, weight, mask, bias=None):
     return scores if bias is None else scores + bias
 
 
-masked_linear_units = register(
-    masked_linear, masked_linear_backward, _masked_linear_of_tensors
-)
+masked_linear_units = register(masked_linear, masked_linear_backward, _masked_linear)
 
 
 def drop_connect(input, weight, bias=None, p=0.5, training=True, *, rng):

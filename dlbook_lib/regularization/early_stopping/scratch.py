@@ -210,7 +210,7 @@ def continue_until(step, validate, *, target, steps, every=1):
     return taken, losses
 
 
-# ----------------------------------------------------------------- the quadratic model
+# ---- the quadratic model -------------------------------------------------------------
 
 
 def quadratic_path(hessian, optimum, *, lr, steps):

@@ -1,2 +1,2 @@
 """L2, L1 and group penalties from every side: gradients, thresholds, closed forms and
-projections."""
+projections (`scratch`)."""

@@ -22,7 +22,7 @@ from dlbook_lib.common.checks import (
 )
 from dlbook_lib.feedforward.linear_models.scratch import linear
 
-# ------------------------------------------------------------- penalties and gradients
+# ---- penalties and gradients ---------------------------------------------------------
 
 
 def l2_penalty(weight, alpha=1.0):
@@ -174,7 +174,7 @@ def group_penalty_backward(dy, weight, alpha=1.0, dim=-1):
     return float(dy) * float(alpha) * (weight / np.where(norm > 0, norm, 1))
 
 
-# ------------------------------------------------------------- proximal maps and steps
+# ---- proximal maps and steps ---------------------------------------------------------
 
 
 def soft_threshold(input, threshold):
@@ -413,7 +413,7 @@ def proximal_step(weight, gradient, *, lr, alpha, penalty="l1"):
     return proximal_map(weight - float(lr) * gradient, float(lr) * float(alpha))
 
 
-# ------------------------------------------------------------------------ closed forms
+# ---- closed forms --------------------------------------------------------------------
 
 
 def shrinkage(eigenvalue, alpha):
@@ -657,7 +657,7 @@ class Lasso(Ridge):
     solve = staticmethod(lasso_cd)
 
 
-# ------------------------------------------------------------------------- projections
+# ---- projections ---------------------------------------------------------------------
 
 
 def project_l2(input, radius, dim=None):

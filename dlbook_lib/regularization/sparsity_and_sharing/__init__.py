@@ -1,4 +1,2 @@
-"""Strength borrowed across inputs, tasks, weights and units, sparse
-codes,
-and networks that change their size, in NumPy (`scratch`) and in PyTorch (`pytorch`).
-"""
+"""Strength borrowed across inputs, tasks and weights (`scratch`); sparse codes
+(`codes`); networks that lose weights or gain units (`sizes`)."""

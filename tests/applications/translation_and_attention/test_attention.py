@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.applications.translation_and_attention import pytorch as twin
@@ -53,7 +53,8 @@ def calls(draw):
         arrays = [np.asfortranarray(x) for x in arrays]
     causal = draw(st.booleans())
     mask = None if causal else draw_mask(draw, rng, (*batch, length, source), dtype)
-    scale = draw(st.sampled_from([None, 1.0, 0.3, 0.0, -0.5]))
+    scales = [None, 1.0, 0.3] if causal else [None, 1.0, 0.3, 0.0, -0.5]
+    scale = draw(st.sampled_from(scales))  # torch scales -inf, too
     return (*arrays, mask, 0.0, causal, scale), dtype
 
 
@@ -91,7 +92,6 @@ def compared(f, f_backward, theirs, args, dtype, rng):
     assert all(g is None for i, g in enumerate(found) if i not in wanted)
 
 
-@settings(max_examples=80)
 @given(calls())
 def test_scaled_attention_is_that_of_torch(call):
     args, dtype = call

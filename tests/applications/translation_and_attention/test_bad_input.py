@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.applications.translation_and_attention import layers, scratch, tiled
@@ -161,7 +161,6 @@ DESCRIBED = [*CALLS, Call(means_by_tiles), Call(attention_keys_by_queries_backwa
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=12)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

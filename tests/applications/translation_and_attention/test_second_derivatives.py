@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -22,7 +22,6 @@ from dlbook_lib.feedforward.autodiff.engine import grad, tensor
 from tests.feedforward.twice import leaves, same_twice
 
 # Where a query sees nothing y is 0, and so is the gradient of y²; that of (y + 1)² not.
-few = settings(max_examples=12)
 sizes = st.integers(1, 3)
 kinds = st.sampled_from(["hidden", "bool", "float", "none"])
 
@@ -59,7 +58,6 @@ def with_mask(arrays, mask):
     return ours, theirs, ours[-1], theirs[-1]
 
 
-@few
 @given(cases())
 def test_weights_of_masked_scores(case):
     query, key, _, mask = case
@@ -68,7 +66,6 @@ def test_weights_of_masked_scores(case):
     same_twice(y + 1.0, z + 1, a, b)
 
 
-@few
 @given(cases(), st.booleans(), st.sampled_from([None, 1.0, -0.5]))
 def test_scaled_products(case, is_causal, scale):
     *arrays, mask = case
@@ -80,7 +77,6 @@ def test_scaled_products(case, is_causal, scale):
     same_twice(y + 1.0, twin.attend(scores, v, mask) + 1, a, b)
 
 
-@few
 @given(cases(), st.booleans(), st.sampled_from([None, -0.5]), st.booleans())
 def test_the_kernel_by_tiles(case, is_causal, scale, keep):
     *arrays, _ = case
@@ -90,7 +86,6 @@ def test_the_kernel_by_tiles(case, is_causal, scale, keep):
     same_twice(y + 1.0, twin.attend((q * scale) @ k.mT, v, mask) + 1, a, b)
 
 
-@few
 @given(cases())
 def test_plain_products_and_the_mean_of_values(case):
     query, key, value, mask = case
@@ -103,7 +98,6 @@ def test_plain_products_and_the_mean_of_values(case):
     same_twice(y + 1.0, twin.attend(*b[:2], theirs) + 1, a, b)
 
 
-@few
 @given(cases(), sizes)
 def test_additive_scores(case, hidden):
     query, key, *_ = case

@@ -1,7 +1,7 @@
 """Second derivatives through the blocks and networks equal those of their twins."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -22,7 +22,6 @@ def test_modules(case, training):
     modules_agree_twice(ours, twin, numpy_generator(1).normal(size=(3, *shape)))
 
 
-@settings(max_examples=10)
 @given(
     st.integers(0, 2),
     st.integers(1, 6),

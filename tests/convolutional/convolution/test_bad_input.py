@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.convolutional.convolution import scratch
@@ -85,7 +85,6 @@ CALLS += [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=12)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -11,7 +11,6 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.convolution import pytorch, scratch
 
 FORMS = ["conv2d_loops", "conv2d_toeplitz", "conv2d_im2col", "conv2d_by_rows"]
-few = settings(max_examples=15, deadline=None)
 lengths = st.integers(1, 3)
 
 
@@ -39,7 +38,6 @@ def compare(f, f_backward, theirs, arrays, rtol=1e-10):
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-@few
 @given(data=st.data())
 def test_equal_to_torch(ndim, data):
     name, dtype = f"conv{ndim}d", data.draw(st.sampled_from(["f8", "f4"]))
@@ -50,7 +48,6 @@ def test_equal_to_torch(ndim, data):
     compare(scratch.conv_nd, scratch.conv_nd_backward, pytorch.conv_nd, arrays, rtol)
 
 
-@few
 @given(layers(2))
 def test_rows_equal_torch(arrays):
     if arrays[0].ndim == 4:
@@ -59,7 +56,6 @@ def test_rows_equal_torch(arrays):
 
 
 @pytest.mark.parametrize("name", FORMS)
-@few
 @given(arrays=layers(2))
 def test_forms_agree_with_their_twins(name, arrays):
     if arrays[0].ndim == 4 and len(arrays[0]):
@@ -70,7 +66,6 @@ def test_forms_agree_with_their_twins(name, arrays):
         assert pytorch.conv_shape(*map(torch.tensor, arrays[:2])) == tuple(twin.shape)
 
 
-@few
 @given(st.lists(st.tuples(lengths, lengths), min_size=1, max_size=3))
 def test_true_convolution_agrees_with_its_twin(sizes):
     rng = numpy_generator(0)

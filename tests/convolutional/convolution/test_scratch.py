@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -41,7 +41,6 @@ PAIRS = [
     (conv3d, conv3d_backward, 3),
     (conv2d_by_rows, conv2d_by_rows_backward, 2),
 ]
-few = settings(max_examples=25, deadline=None)
 
 
 @st.composite
@@ -71,20 +70,17 @@ def check_gradients(f, f_backward, arguments):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@few
 @given(layers())
 def test_all_forms_agree(form, layer):
     np.testing.assert_allclose(form(*layer), conv2d(*layer), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("f", "f_backward", "ndim"), PAIRS)
-@settings(max_examples=10)
 @given(data=st.data())
 def test_gradients_are_those_of_a_complex_step(f, f_backward, ndim, data):
     check_gradients(f, f_backward, data.draw(layers(ndim, batch=(1, 2))))
 
 
-@few
 @given(layers(), st.integers(1, 3000))
 def test_rows_in_blocks_of_any_size_give_the_same(layer, budget):
     before, scratch.ROW_BYTES = scratch.ROW_BYTES, budget
@@ -100,7 +96,6 @@ def test_rows_in_blocks_of_any_size_give_the_same(layer, budget):
             np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
-@few
 @given(layers(), st.integers(8, 2000))
 def test_columns_in_pieces_of_any_size_give_the_same(layer, budget):
     before, scratch.COLUMN_BYTES = scratch.COLUMN_BYTES, budget
@@ -143,7 +138,6 @@ def test_values_by_hand():
     )
 
 
-@few
 @given(layers())
 def test_an_example_alone_is_a_batch_without_its_axis(layer):
     input, weight, bias = layer
@@ -167,7 +161,6 @@ def test_an_empty_batch_gives_empty_outputs_and_no_gradient():
         assert not db.any()
 
 
-@few
 @given(layers())
 def test_memory_order_does_not_matter(layer):
     input, weight, bias = layer
@@ -202,7 +195,6 @@ shapes = st.lists(
 )
 
 
-@few
 @given(shapes, st.integers(0, 99))
 def test_true_convolution_commutes_and_flips_the_kernel(sizes, seed):
     rng = numpy_generator(seed)
@@ -215,7 +207,6 @@ def test_true_convolution_commutes_and_flips_the_kernel(sizes, seed):
         np.testing.assert_allclose(convolve(input, kernel), np.convolve(input, kernel))
 
 
-@few
 @given(shapes, st.sampled_from(["full", "same", "valid"]), st.integers(0, 99))
 def test_gradients_of_true_convolution(sizes, mode, seed):
     rng = numpy_generator(seed)
@@ -265,7 +256,6 @@ def test_the_edge_detector_measures_differences_and_its_costs_are_exact():
     assert (matrix.size, (matrix != 0).sum()) == (small["dense"], small["sparse"])
 
 
-@few
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))
 def test_a_tap_sees_the_input_shifted(k, n, s, d):
     x = np.arange((n - 1) * s + (k - 1) * d + 1)

@@ -1,7 +1,7 @@
 """Second derivatives of convolution without options equal torch's."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -15,7 +15,6 @@ small = st.integers(1, 3)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=5)
 @given(st.data())
 def test_correlation(name, data):
     draw, ndim = data.draw, NAMES[name]

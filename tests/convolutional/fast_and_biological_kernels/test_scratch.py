@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -227,7 +227,6 @@ def test_gabor_functions_are_symmetric():
     assert scratch.gabor(x, y, tau=np.pi).max() <= 1
 
 
-@settings(max_examples=8)
 @given(st.integers(0, 999))
 def test_a_gabor_function_is_found_again(seed):
     rng = numpy_generator(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -30,7 +30,9 @@ SUB = {
 }
 TABLE = [(0, 2), (1,), (2, 1)]
 PARTIAL = {
-    "input": Floats("N", 3, 4, 5, skip=("axis 2", "axis 3", "reverse")),
+    "input": Floats(
+        "N", 3, 4, 5, skip=("axis 1 is one longer", "axis 2", "axis 3", "reverse")
+    ),  # a map that the table does not name is no fault
     "weight": Floats(5, 2, 2, skip=("axis 1", "axis 2", "reverse")),
     "bias": Floats(3),
     "table": Given(TABLE),
@@ -110,7 +112,6 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=6)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

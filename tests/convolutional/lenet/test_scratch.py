@@ -7,7 +7,7 @@ import pytest
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.lenet import layers, scratch
-from dlbook_lib.convolutional.lenet import second_derivatives as tensors
+from dlbook_lib.convolutional.lenet import second_derivatives as twice
 from dlbook_lib.convolutional.lenet.batch_last import SHAPES, BatchLastLeNet, views
 from dlbook_lib.convolutional.lenet.codes import C3_TABLE
 from dlbook_lib.convolutional.strides_and_gradients.scratch import conv2d
@@ -124,7 +124,7 @@ def test_gradients_equal_numeric_ones_and_float32_stays(name):
     assert f(*small, *rest).dtype == "f4"
     assert [g.dtype for g in found] == ["f4"] * len(found)
     leaves = [tensor(a, requires_grad=True) for a in arrays]
-    getattr(tensors, name)(*leaves, *rest).backward(dy)
+    getattr(twice, name)(*leaves, *rest).backward(dy)
     for t, grad in zip(
         leaves,
         f_backward(dy, *arrays, *rest)
@@ -170,7 +170,7 @@ def test_the_1998_network_learns_its_codes():
     optimizer, losses = scratch.SGD(net.parameters(), 0.003, 0.9), []
     for _ in range(60):
         optimizer.zero_grad()
-        cost = tensors.rbf_loss(net(x), np.arange(10))
+        cost = twice.rbf_loss(net(x), np.arange(10))
         cost.backward()
         optimizer.step()
         losses.append(cost.item())
@@ -186,7 +186,7 @@ def test_prepare_puts_images_into_the_middle():
     np.testing.assert_allclose(x[..., 30:], -0.1, rtol=1e-6)
 
 
-# --------------------------------------------------------------------- the fast step
+# ---- the fast step -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [1, 7, 40])
@@ -239,7 +239,7 @@ def test_a_step_takes_little_memory():
     assert peak < 11e6
 
 
-# ----------------------------------------------------------------------- the helpers
+# ---- the helpers ---------------------------------------------------------------------
 
 
 def test_saliency_is_the_derivative_of_one_score():

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.pooling import pytorch, scratch
 
-few = settings(max_examples=20, deadline=None)
-many = settings(max_examples=50, deadline=None)
 small = st.integers(1, 3)
 pairs = st.one_of(small, st.tuples(small, small))
 
@@ -59,7 +57,6 @@ def tolerance(x):
     return 1e-10 if x.dtype == "f8" else 1e-5
 
 
-@many
 @given(windows(), st.booleans(), st.booleans(), st.data())
 def test_max_pooling_equals_torch(window, ceil_mode, indices, data):
     kernel, _, _, dilation = window
@@ -85,7 +82,6 @@ def test_max_pooling_of_infinities_and_nan_equals_torch():
         np.testing.assert_array_equal(at, expected[1])
 
 
-@many
 @given(windows(), st.booleans(), st.booleans(), st.data())
 def test_average_pooling_equals_torch(window, ceil_mode, count, data):
     kernel, stride, padding, _ = window
@@ -95,7 +91,6 @@ def test_average_pooling_equals_torch(window, ceil_mode, count, data):
     compare("avg_pool2d", F.avg_pool2d, x, *options, rtol=tolerance(x))
 
 
-@few
 @given(windows(), st.booleans(), st.sampled_from([1, 2, 3.0, 2.5]), st.data())
 def test_norm_pooling_equals_torch(window, ceil_mode, p, data):
     kernel, stride, _, _ = window
@@ -106,7 +101,6 @@ def test_norm_pooling_equals_torch(window, ceil_mode, p, data):
     compare("lp_pool2d", F.lp_pool2d, signed, 2.0, kernel, stride, ceil_mode)
 
 
-@few
 @given(images(), st.one_of(small, st.tuples(small, small), st.just((None, 2))))
 def test_adaptive_and_global_pooling_equal_torch(x, output_size):
     rtol = tolerance(x)
@@ -120,7 +114,6 @@ def test_adaptive_and_global_pooling_equal_torch(x, output_size):
     assert plan == pytorch.adaptive_plan(torch.tensor(x), output_size)
 
 
-@few
 @given(windows(), st.booleans(), st.data())
 def test_unpooling_equals_torch(window, exact, data):
     kernel, stride, padding, _ = window
@@ -140,7 +133,6 @@ def test_unpooling_equals_torch(window, exact, data):
     np.testing.assert_array_equal(found, t.grad)
 
 
-@few
 @given(images(low=(2, 2)))
 def test_halves_equal_torch(x):
     t = torch.tensor(x, requires_grad=True)
@@ -156,7 +148,6 @@ def test_halves_equal_torch(x):
         assert str(dx.dtype).endswith(str(x.dtype))
 
 
-@few
 @given(windows(), st.booleans(), st.data())
 def test_stochastic_pooling_agrees_with_its_twin(window, training, data):
     kernel, stride, _, _ = window

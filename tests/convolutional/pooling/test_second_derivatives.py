@@ -48,7 +48,6 @@ def test_through_average_pooling(kernel, stride, ceil_mode, count, data):
     compare("avg_pool2d", F.avg_pool2d, data.draw(images(kernel)), *options)
 
 
-@settings(max_examples=15)
 @given(images((2, 3)), st.one_of(small, pair))
 def test_through_adaptive_and_global_pooling(x, output_size):
     compare("adaptive_avg_pool2d", F.adaptive_avg_pool2d, x, output_size)
@@ -58,20 +57,17 @@ def test_through_adaptive_and_global_pooling(x, output_size):
         compare("global_max_pool2d", pytorch.global_max_pool2d, x)
 
 
-@settings(max_examples=15)
 @given(images((2, 3)))
 def test_through_halves(x):
     compare("max_pool2d_by_halves", lambda x: F.max_pool2d(x, 2), x)
 
 
-@settings(max_examples=15)
 @given(pair, st.one_of(st.none(), pair), st.sampled_from([1.0, 2.0, 3.0, 2.5]))
 def test_through_norms(kernel, stride, p):
     x = numpy_generator(0).uniform(0.2, 1.4, (2, 2, 5, 4))
     compare("lp_pool2d", F.lp_pool2d, x, p, kernel, stride)
 
 
-@settings(max_examples=10)
 @given(pair, st.one_of(st.none(), pair), st.booleans(), st.integers(0, 99))
 def test_through_draws_and_weighted_means(kernel, stride, drawn, seed):
     rng = numpy_generator(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -11,7 +11,7 @@ from dlbook_lib.convolutional.strides_and_gradients import (
     scratch,
     transposed,
 )
-from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as tensors
+from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as twice
 from tests.feedforward.bad_input import (
     Call,
     Choice,
@@ -81,8 +81,8 @@ IMAGE = Floats("N", "C", 6, 7, skip=("axis", "reverse"))
 CALLS += [
     Call(scratch.conv_plan, **arguments(2, (6, 5)), **OPTIONS, groups=Given(1)),
     Call(transposed.transpose_plan, **arguments(2, (5, 6)), dilation=Whole()),
-    Call(tensors.conv_of_tensors, **arguments(2, (6, 5)), **OPTIONS),
-    Call(tensors.conv_transpose_of_tensors, **arguments(2, (5, 6)), stride=Whole()),
+    Call(twice.conv_of_tensors, **arguments(2, (6, 5)), **OPTIONS),
+    Call(twice.conv_transpose_of_tensors, **arguments(2, (5, 6)), stride=Whole()),
     Call(scratch.locally_connected2d, **LOCAL),
     Call(scratch.locally_connected2d_backward, dy=Floats("N", 6, 6, 4), **LOCAL),
     Call(scratch.unfold, input=IMAGE, kernel_size=Wholes(2, skip=PAIR), stride=Whole()),
@@ -125,7 +125,6 @@ CALLS += [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=10)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

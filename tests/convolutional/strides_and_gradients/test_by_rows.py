@@ -19,7 +19,7 @@ from dlbook_lib.convolutional.strides_and_gradients import (
     pytorch,
     scratch,
 )
-from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as tensors
+from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as twice
 from dlbook_lib.feedforward.autodiff.engine import tensor
 
 small, pairs = st.integers(1, 3), st.tuples(*[st.integers(1, 3)] * 2)
@@ -84,7 +84,7 @@ def test_rows_equal_the_readable_convolution_and_torch(most, call):
 def test_the_registered_operation_gives_the_same_gradients(call):
     dy, *arrays, options = call
     leaves = [a if a is None else tensor(a, requires_grad=True) for a in arrays]
-    tensors.conv2d_by_rows(*leaves, *options).backward(dy)
+    twice.conv2d_by_rows(*leaves, *options).backward(dy)
     expected = scratch.conv2d_by_rows_backward(dy, *arrays, *options)
     for t, grad in zip(leaves, expected, strict=True):
         if t is not None:
@@ -131,7 +131,7 @@ def test_no_copy_of_what_lies_batch_last():
 def test_the_layer_takes_rows_unless_there_are_groups(monkeypatch):
     called = []
     monkeypatch.setattr(
-        tensors, "conv2d_by_rows", lambda *a: called.append(a) or np.ones((1, 4, 3, 3))
+        twice, "conv2d_by_rows", lambda *a: called.append(a) or np.ones((1, 4, 3, 3))
     )
     for groups in (1, 2):
         layer = layers.Conv2d(4, 4, 1, groups=groups, rng=numpy_generator(0))

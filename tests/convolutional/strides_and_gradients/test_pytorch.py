@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -17,7 +17,6 @@ from dlbook_lib.convolutional.strides_and_gradients import (
     transposed_pytorch,
 )
 
-few = settings(max_examples=25, deadline=None)
 small = st.integers(1, 3)
 
 
@@ -142,7 +141,6 @@ def test_an_even_kernel_that_keeps_the_size_has_more_padding_at_the_end(name, di
     assert plan[2] == [(0, 1) if dilation == 1 else (1, 2), (1, 2)]
 
 
-@few
 @given(st.data())
 def test_fold_and_unfold_equal_torch(data):
     draw = data.draw
@@ -160,7 +158,6 @@ def test_fold_and_unfold_equal_torch(data):
     compare("fold", F.fold, [scratch.unfold(x, *options)], size, *options)
 
 
-@few
 @given(st.data())
 def test_padding_equals_torch(data):
     mode = data.draw(st.sampled_from(sorted(scratch.PAD_MODES)))
@@ -172,7 +169,6 @@ def test_padding_equals_torch(data):
     compare("pad", F.pad, [x[0]], around[:2], mode, value)
 
 
-@few
 @given(st.data())
 def test_locally_connected_agrees_with_its_twin(data):
     draw, rng = data.draw, numpy_generator(data.draw(st.integers(0, 99)))
@@ -232,7 +228,6 @@ def test_locally_connected_modules_agree():
     np.testing.assert_allclose(ours.weight.grad.data, twin.weight.grad, atol=1e-12)
 
 
-@few
 @given(st.integers(1, 30), small, small, st.integers(0, 2), small)
 def test_the_size_formula_is_that_of_its_twin(n, k, s, p, d):
     if d * (k - 1) < n + 2 * p:

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -27,7 +27,6 @@ from dlbook_lib.convolutional.strides_and_gradients.scratch import (
 from dlbook_lib.feedforward.autodiff import operations  # noqa: F401
 from dlbook_lib.feedforward.autodiff.engine import tensor
 
-few = settings(max_examples=25, deadline=None)
 small = st.integers(1, 3)
 RNG = numpy_generator(0)
 X, W, B = (
@@ -95,7 +94,6 @@ def test_without_options_it_is_the_plain_convolution():
     np.testing.assert_allclose(conv2d(X, w, B[:3]), plain.conv2d(X, w, B[:3]), 1e-12)
 
 
-@few
 @given(small, small)
 def test_a_stride_drops_places(s, t):
     w = RNG.normal(size=(3, 4, 2, 3))
@@ -127,7 +125,6 @@ def test_the_sizes_of_alexnet():
     assert sizes == [224, 55, 27, 27, 13, 13, 6]
 
 
-@few
 @given(small, st.integers(0, 1), small, st.integers(0, 99))
 def test_transposed_is_the_matrix_transposed(stride, padding, dilation, seed):
     rng = numpy_generator(seed)

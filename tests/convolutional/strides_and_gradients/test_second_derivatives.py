@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -76,7 +76,6 @@ def test_gradient_penalty_through_two_layers_equals_torch(first, lead, c, seed):
 
 
 @pytest.mark.parametrize("name", ["conv1d", "conv_nd"])
-@settings(max_examples=10)
 @given(options_of(1), st.booleans(), st.integers(0, 99))
 def test_series_equal_torch(name, drawn, with_bias, seed):
     kernel, size, options = drawn
@@ -91,7 +90,6 @@ def test_series_equal_torch(name, drawn, with_bias, seed):
     )
 
 
-@settings(max_examples=8)
 @given(options_of(2), st.integers(0, 99))
 def test_third_derivatives_equal_torch(drawn, seed):
     kernel, size, options = drawn
@@ -106,7 +104,6 @@ def test_third_derivatives_equal_torch(drawn, seed):
         same(ours, theirs)
 
 
-@settings(max_examples=12)
 @given(st.integers(1, 2), st.data())
 def test_transposed_convolution_equals_torch(ndim, data):
     draw, rng = data.draw, numpy_generator(data.draw(st.integers(0, 99)))
@@ -127,7 +124,6 @@ def test_transposed_convolution_equals_torch(ndim, data):
     )
 
 
-@settings(max_examples=10)
 @given(st.sampled_from(sorted(scratch.PAD_MODES)), st.tuples(*[st.integers(0, 2)] * 4))
 def test_padding_equals_torch(mode, around):
     x = numpy_generator(0).normal(size=(2, 2, 3, 4))
@@ -185,7 +181,6 @@ def test_a_layer_without_sharing_equals_its_twin(n, bias):
     modules_agree_twice(ours, twin, numpy_generator(1).normal(size=(n, 2, 5, 6)))
 
 
-@settings(max_examples=8)
 @given(st.lists(st.integers(1, 2), min_size=8, max_size=8), st.sampled_from([(), (2,)]))
 def test_windows_as_columns_and_back_equal_torch(drawn, lead):
 

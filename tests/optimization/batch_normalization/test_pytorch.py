@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -64,7 +64,6 @@ def as_torch(args, name):
     ]
 
 
-@settings(max_examples=100)
 @given(calls())
 def test_values_gradients_and_state_are_those_of_torch(call):
     name, args, dtype = call

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -13,7 +13,6 @@ from dlbook_lib.optimization.batch_normalization import scratch
 from dlbook_lib.optimization.batch_normalization import second_derivatives as twice
 from tests.feedforward.twice import leaves, same_twice
 
-few = settings(max_examples=15)
 seeds = st.integers(0, 999)
 places = st.lists(st.integers(1, 3), max_size=2).map(tuple)
 
@@ -38,7 +37,6 @@ def numbers(seed, shape, size, with_weight, with_bias):
     return x, weight, rng.normal(size=size) if with_bias else None
 
 
-@few
 @given(seeds, st.integers(2, 4), places, st.booleans(), st.booleans(), st.booleans())
 def test_batch_norm(seed, n, rest, with_weight, with_bias, training):
     arrays = numbers(seed, (n, 3, *rest), 3, with_weight, with_bias)
@@ -56,7 +54,6 @@ def test_batch_norm(seed, n, rest, with_weight, with_bias, training):
         np.testing.assert_allclose(mine, told, rtol=1e-12)
 
 
-@few
 @given(seeds, st.integers(0, 3), st.booleans(), st.booleans(), st.booleans())
 def test_instance_norm(seed, n, with_weight, with_bias, own):
     arrays = numbers(seed, (n or 1, 3, 2, 2), 3, with_weight, with_bias)
@@ -71,7 +68,6 @@ def test_instance_norm(seed, n, with_weight, with_bias, own):
     compare("instance_norm", arrays, call)
 
 
-@few
 @given(seeds, st.integers(0, 3), st.booleans(), st.booleans(), st.sampled_from([1, 2]))
 def test_layer_norm(seed, n, with_weight, with_bias, axes):
     last = (2, 3)[-axes:]
@@ -79,7 +75,6 @@ def test_layer_norm(seed, n, with_weight, with_bias, axes):
     compare("layer_norm", arrays, lambda f, t: f(t[0], last, t[1], t[2], 1e-3))
 
 
-@few
 @given(seeds, st.integers(0, 3), places, st.booleans(), st.booleans(), st.booleans())
 def test_group_norm(seed, n, rest, with_weight, with_bias, wide):
     arrays = numbers(seed, (n, 4, *rest), 4, with_weight, with_bias)

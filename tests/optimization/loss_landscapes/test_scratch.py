@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -280,7 +280,6 @@ def test_eigenvalues_of_a_large_matrix_from_few_products():
 # ---- slices --------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
 @given(SEEDS)
 def test_filters_get_the_length_of_the_parameters(seed):
     rng = numpy_generator(seed)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -135,7 +135,6 @@ def test_the_cubic_is_met_and_is_lowest_there(p, q, r, s, width):
 WAVES = st.tuples(*[st.floats(0.1, 3)] * 3)
 
 
-@settings(max_examples=100)
 @given(
     WAVES,
     st.sampled_from([0.01, 0.3, 1.0, 20.0]),
@@ -207,7 +206,6 @@ def test_a_step_that_cannot_go_down_stays():
 
 
 @pytest.mark.parametrize("beta", BETAS)
-@settings(max_examples=15)
 @given(SEEDS, st.integers(1, 8))
 def test_conjugate_gradients_end_a_quadratic_after_n_steps(beta, seed, n):
     H, b, objective = quadratic(numpy_generator(seed), n)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -22,7 +22,6 @@ def points(seed, *shape):
 
 
 @each
-@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6))
 def test_derivatives_by_complex_step(name, seed):
     surface, at = LANDSCAPES[name], points(seed, 4)

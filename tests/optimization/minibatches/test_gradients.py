@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.optimization.minibatches import pytorch as twin
 from dlbook_lib.optimization.minibatches import scratch
-from tests.optimization.minibatches.test_losses import close, few, kinds, seeds
+from tests.optimization.minibatches.test_losses import close, kinds, seeds
 
 
 def problem(n=12, d=3, seed=0, dtype="f8"):
@@ -27,10 +27,9 @@ def to_torch(params, *arrays):
     return [torch.tensor(p) for p in params], *map(torch.tensor, arrays)
 
 
-# ------------------------------------------------------------------------------ batches
+# ---- batches -------------------------------------------------------------------------
 
 
-@few
 @given(st.integers(0, 9), st.integers(1, 10), st.booleans(), st.booleans(), seeds)
 def test_batches_are_those_of_dataloader(n, size, drop_last, ordered, seed):
     rng = numpy_generator(seed)
@@ -51,7 +50,6 @@ def test_batches_are_those_of_dataloader(n, size, drop_last, ordered, seed):
     assert len(ours) == (n // size if drop_last else -(-n // size))
 
 
-@few
 @given(st.integers(1, 9), st.integers(1, 10), st.booleans())
 def test_a_shuffled_epoch_has_each_example_once(n, size, drop_last):
     y = np.arange(n)
@@ -89,10 +87,9 @@ def test_sorted_order():
     np.testing.assert_array_equal(batch, [0, 0])
 
 
-# ----------------------------------------------------------------------------- training
+# ---- training ------------------------------------------------------------------------
 
 
-@few
 @given(seeds, st.integers(1, 12), st.booleans(), st.booleans(), kinds)
 def test_training_twins(seed, size, drop_last, ordered, dtype):
     params, x, y = problem(seed=seed, dtype=dtype)
@@ -169,10 +166,9 @@ def test_copies_tell_nothing_new():
         np.testing.assert_array_equal(p, q)
 
 
-# ---------------------------------------------------------------------------- gradients
+# ---- gradients -----------------------------------------------------------------------
 
 
-@few
 @given(seeds, st.sampled_from(sorted(scratch.SURROGATES)), st.integers(1, 13), kinds)
 def test_the_full_gradient_is_the_mean_of_all(seed, loss, size, dtype):
     params, x, y = problem(seed=seed, dtype=dtype)
@@ -200,7 +196,6 @@ def test_the_full_gradient_is_the_mean_of_all(seed, loss, size, dtype):
             close(g, t, low)
 
 
-@few
 @given(seeds, st.integers(1, 8), st.integers(1, 3), st.integers(1, 8))
 def test_standard_error(seed, count, size, n):
     g = numpy_generator(seed).normal(size=(count, size))
@@ -250,7 +245,6 @@ def test_noise_twins(same_batches):
     )
 
 
-@few
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.booleans())
 def test_random_batches(count, n, draws, replace):
     n = n if replace else min(n, count)
@@ -263,7 +257,6 @@ def test_random_batches(count, n, draws, replace):
             assert replace or len(set(row.tolist())) == n
 
 
-@few
 @given(seeds, kinds)
 def test_logistic_hessians(seed, dtype):
     params, x, y = problem(3, seed=seed, dtype=dtype)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -15,7 +15,6 @@ from dlbook_lib.feedforward.linear_models.scratch import (
 from dlbook_lib.optimization.minibatches import pytorch as twin
 from dlbook_lib.optimization.minibatches import scratch
 
-few = settings(max_examples=20)
 seeds = st.integers(0, 10_000)
 kinds = st.sampled_from(["f8", "f4"])
 shapes = st.lists(st.integers(0, 4), max_size=3).map(tuple)
@@ -31,7 +30,6 @@ def close(ours, theirs, low=False):
     np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
 
 
-@few
 @given(seeds, shapes, names, reductions, kinds, st.booleans())
 def test_twins(seed, shape, name, reduction, dtype, kinks):
     rng = numpy_generator(seed)
@@ -50,7 +48,6 @@ def test_twins(seed, shape, name, reduction, dtype, kinks):
     close(f_backward(dy, m, reduction), told, low)
 
 
-@few
 @given(seeds, st.integers(1, 5), reductions)
 def test_torch_has_some_of_them(seed, n, reduction):
     rng = numpy_generator(seed)
@@ -110,7 +107,6 @@ def test_errors_teach_nothing_and_likelihood_goes_on_teaching():
     np.testing.assert_array_equal(slope, [-1, -1, 0, 0])
 
 
-@few
 @given(seeds, shapes, kinds)
 def test_margin(seed, shape, dtype):
     rng = numpy_generator(seed)
@@ -148,7 +144,6 @@ def test_memorizer():
     assert scratch.Memorizer(x, y.astype("f4"))(x[:0]).dtype == "f4"
 
 
-@few
 @given(seeds, names, kinds)
 def test_linear_objective(seed, name, dtype):
     rng = numpy_generator(seed)

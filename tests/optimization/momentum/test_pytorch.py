@@ -41,7 +41,6 @@ def test_sgd(options, second, seed, dtype):
 
 
 @pytest.mark.parametrize("three_phase", [False, True])
-@settings(max_examples=3)
 @given(OPTIONS | NESTEROV, SECOND, SEEDS)
 def test_sgd_with_a_cycle(three_phase, options, second, seed):
     how = {"three_phase": three_phase}
@@ -59,7 +58,6 @@ TEXTBOOK = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15)
 @given(st.sampled_from(["Momentum", "EMAMomentum"]), TEXTBOOK, SECOND, SEEDS, DTYPES)
 def test_the_twins_of_the_other_forms(name, options, second, seed, dtype):
     run(getattr(scratch, name), getattr(twin, name), options, second, seed, dtype)

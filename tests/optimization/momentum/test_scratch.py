@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -135,7 +135,6 @@ def test_a_closure_that_fails_leaves_everything_in_its_place():
     assert w.tolist() == kept.tolist()
 
 
-@settings(max_examples=5)
 @given(st.sampled_from([SGD, Momentum, EMAMomentum, Nesterov]))
 def test_a_network_in_float32_learns_and_stays_float32(cls):
     rng = numpy_generator(0)

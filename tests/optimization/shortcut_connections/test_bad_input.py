@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.optimization.shortcut_connections import scratch
-from dlbook_lib.optimization.shortcut_connections.scratch import (
+from dlbook_lib.optimization.shortcut_connections import layers, scratch
+from dlbook_lib.optimization.shortcut_connections.layers import (
     DenseBlock,
     GatedSkipLayer,
     HighwayLayer,
     ResidualBlock,
+)
+from dlbook_lib.optimization.shortcut_connections.scratch import (
     dense_block,
     dense_block_backward,
     dense_layer,
@@ -102,8 +104,9 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))
 
 
-def test_every_function_is_described():
-    assert not_described(scratch, CALLS) == set()
+@pytest.mark.parametrize("module", [scratch, layers], ids=["scratch", "layers"])
+def test_every_function_is_described(module):
+    assert not_described(module, CALLS) == set()
 
 
 X, W, B = np.ones((2, 3)), np.ones((3, 3)), np.ones(3)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
+from dlbook_lib.optimization.shortcut_connections import layers, layers_pytorch, scratch
 from dlbook_lib.optimization.shortcut_connections import pytorch as twin
-from dlbook_lib.optimization.shortcut_connections import scratch
 from tests.optimization.shortcut_connections.test_scratch import blocks, cases
 
 TOLERANCE = {"f8": {"rtol": 1e-10, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
@@ -63,8 +63,9 @@ MODULES = [
 def test_modules_with_the_same_weights_agree(name, sizes, options, dtype):
     kind = {"f8": torch.float64, "f4": torch.float32}[dtype]
     rng = numpy_generator(0)
-    ours = getattr(scratch, name)(*sizes, **options, rng=rng, dtype=dtype)
-    theirs = getattr(twin, name)(*sizes, **options, rng=torch_generator(0), dtype=kind)
+    ours = getattr(layers, name)(*sizes, **options, rng=rng, dtype=dtype)
+    options = {**options, "rng": torch_generator(0), "dtype": kind}
+    theirs = getattr(layers_pytorch, name)(*sizes, **options)
     state = theirs.state_dict()
     assert list(ours.state_dict()) == list(state)
     for key, value in ours.state_dict().items():
@@ -93,6 +94,7 @@ def test_modules_with_the_same_weights_agree(name, sizes, options, dtype):
 
 def test_the_twins_start_is_repeated_by_its_generator():
     first, again = (
-        twin.DenseBlock(3, 2, 2, rng=torch_generator(5)).state_dict() for _ in range(2)
+        layers_pytorch.DenseBlock(3, 2, 2, rng=torch_generator(5)).state_dict()
+        for _ in range(2)
     )
     assert all(torch.equal(first[key], again[key]) for key in first)

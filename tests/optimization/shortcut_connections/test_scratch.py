@@ -9,11 +9,13 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import register, tensor
 from dlbook_lib.feedforward.autodiff.modules import Sequential
 from dlbook_lib.optimization.shortcut_connections import scratch
-from dlbook_lib.optimization.shortcut_connections.scratch import (
+from dlbook_lib.optimization.shortcut_connections.layers import (
     DenseBlock,
     GatedSkipLayer,
     HighwayLayer,
     ResidualBlock,
+)
+from dlbook_lib.optimization.shortcut_connections.scratch import (
     dense_block,
     dense_block_backward,
     gated_skip,

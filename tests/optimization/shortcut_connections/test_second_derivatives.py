@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import grad, tensor
 from dlbook_lib.feedforward.autodiff.modules import Sequential, Tanh
-from dlbook_lib.optimization.batch_normalization import layers
+from dlbook_lib.optimization.batch_normalization.layers import BatchNorm1d, LayerNorm
 from dlbook_lib.optimization.batch_normalization.pytorch import standardize
 from dlbook_lib.optimization.loss_landscapes import pytorch as curvature_twin
 from dlbook_lib.optimization.loss_landscapes.scratch import hessian_product, sharpness
+from dlbook_lib.optimization.shortcut_connections import layers, layers_pytorch
 from dlbook_lib.optimization.shortcut_connections import pytorch as twin
-from dlbook_lib.optimization.shortcut_connections import scratch
-from dlbook_lib.regularization.adversarial_and_tangent import (
-    pytorch as adversarial_twin,
-)
-from dlbook_lib.regularization.adversarial_and_tangent import scratch as adversarial
+from dlbook_lib.optimization.shortcut_connections import second_derivatives as twice
+from dlbook_lib.regularization.adversarial_and_tangent import tangents, tangents_pytorch
 from tests.feedforward.twice import leaves, same_twice
 from tests.optimization.shortcut_connections.test_pytorch import MODULES
 from tests.optimization.shortcut_connections.test_scratch import cases
@@ -33,15 +31,15 @@ from tests.optimization.shortcut_connections.test_scratch import cases
 def test_functions(batch, n, width, out, seed):
     for name, args in cases(numpy_generator(seed), batch, n, width, out):
         ours, theirs = leaves(args)
-        y = getattr(scratch, f"_{name}")(*ours)
+        y = getattr(twice, name)(*ours)
         same_twice(y, getattr(twin, name)(*theirs), ours, theirs)
 
 
 def both(name, sizes, options, seed=0):
     """A layer and its twin with the same weights."""
-    ours = getattr(scratch, name)(*sizes, **options, rng=numpy_generator(seed))
+    ours = getattr(layers, name)(*sizes, **options, rng=numpy_generator(seed))
     options = options | {"rng": torch_generator(seed), "dtype": torch.float64}
-    theirs = getattr(twin, name)(*sizes, **options)
+    theirs = getattr(layers_pytorch, name)(*sizes, **options)
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     return ours, theirs
 
@@ -71,7 +69,7 @@ def networks(training):
     residual = both("ResidualBlock", (3, 5, 4), {}, seed=1)
     highway = both("HighwayLayer", (4,), {"gate_bias": -1.0}, seed=2)
     dense = both("DenseBlock", (4, 2, 2), {}, seed=3)
-    norms = layers.BatchNorm1d(4), layers.LayerNorm(8)
+    norms = BatchNorm1d(4), LayerNorm(8)
     kind = {"dtype": torch.float64}
     same = torch.nn.BatchNorm1d(4, **kind), WrittenOut(8, **kind)
     ours = Sequential(residual[0], norms[0], highway[0], dense[0], norms[1], Tanh())
@@ -94,20 +92,20 @@ def test_a_network(training):
 
 def test_penalties_on_gradients_pass_through_a_network():
     ours, theirs = networks(training=False)
-    tangents = numpy_generator(5).normal(size=(5, 2, 3))
+    known = numpy_generator(5).normal(size=(5, 2, 3))
     x = torch.tensor(X)
     pushed = [
         torch.autograd.functional.jvp(theirs, x, torch.tensor(v), create_graph=True)[1]
-        for v in tangents.swapaxes(0, 1)
+        for v in known.swapaxes(0, 1)
     ]
     pairs = [
         (
-            adversarial.tangent_prop_penalty(ours, X, tangents),
+            tangents.tangent_prop_penalty(ours, X, known),
             sum(change.square().sum() for change in pushed) / len(X),
         ),
         (
-            adversarial.double_backprop_penalty(lambda x: ours(x).sum(1), X),
-            adversarial_twin.double_backprop_penalty(lambda x: theirs(x).sum(1), x),
+            tangents.double_backprop_penalty(lambda x: ours(x).sum(1), X),
+            tangents_pytorch.double_backprop_penalty(lambda x: theirs(x).sum(1), x),
         ),
     ]
     for mine, other in pairs:
@@ -135,6 +133,6 @@ def test_only_some_arguments_are_leaves_and_float32_stays_float32():
     args = dict(cases(numpy_generator(0)))["highway"]
     args = [a.astype("f4") for a in args]
     x = tensor(args[0], requires_grad=True)
-    (slope,) = grad((scratch._highway(x, *args[1:]) ** 2).sum(), x, create_graph=True)
+    (slope,) = grad((twice.highway(x, *args[1:]) ** 2).sum(), x, create_graph=True)
     (bend,) = grad((slope * slope).sum(), x)
     assert slope.dtype == bend.dtype == np.float32

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.recurrent.backpropagation_through_time import scratch
-from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
+from dlbook_lib.recurrent.backpropagation_through_time import layers, scratch
+from dlbook_lib.recurrent.backpropagation_through_time.layers import (
     RNN,
     CharRNN,
     Embedding,
+)
+from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
     bigram_bits,
     bits_per_character,
     bptt,
@@ -156,6 +158,7 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 def test_every_function_is_described():
     assert not_described(scratch, CALLS) == {"detached", "encode"}
+    assert not not_described(layers, CALLS)
 
 
 X, Y = np.zeros((4, 2, 3)), np.zeros((4, 2), int)

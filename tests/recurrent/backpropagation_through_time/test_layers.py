@@ -9,7 +9,7 @@ from torch.nn.utils import rnn as of_torch
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
-from dlbook_lib.recurrent.backpropagation_through_time.layers import (
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     RNNBase,
     before,
     check_kernel,
@@ -17,8 +17,8 @@ from dlbook_lib.recurrent.backpropagation_through_time.layers import (
     steps,
     with_results,
 )
+from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
 from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
-    RNN,
     rnn_inputs_in_one_product,
 )
 from dlbook_lib.recurrent.unfolding.scratch import (

@@ -6,9 +6,8 @@ import pytest
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.operations import cross_entropy
 from dlbook_lib.optimization.adaptive_rates.scratch import Adam
+from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN, CharRNN
 from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
-    RNN,
-    CharRNN,
     bigram_bits,
     bits_per_character,
     bptt,

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.feedforward.autodiff.operations import cross_entropy
+from dlbook_lib.recurrent.backpropagation_through_time import (
+    layers,
+    layers_pytorch,
+    scratch,
+)
 from dlbook_lib.recurrent.backpropagation_through_time import pytorch as twin
-from dlbook_lib.recurrent.backpropagation_through_time import scratch
 
 TOLERANCE = {"f8": {"rtol": 0, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
 
@@ -113,10 +117,10 @@ def models(embedding, vocab_size=5, hidden_size=6):
     """A letter model and its twin with the same weights."""
     wide = 4 if embedding else vocab_size
     rng, trng = numpy_generator(0), torch_generator(0)
-    ours = scratch.RNN(wide, hidden_size, 2, rng=rng)
-    ours = scratch.CharRNN(ours, vocab_size, embedding, rng=rng)
-    theirs = twin.RNN(wide, hidden_size, 2, rng=trng)
-    theirs = twin.CharRNN(theirs, vocab_size, embedding, rng=trng)
+    ours = layers.RNN(wide, hidden_size, 2, rng=rng)
+    ours = layers.CharRNN(ours, vocab_size, embedding, rng=rng)
+    theirs = layers_pytorch.RNN(wide, hidden_size, 2, rng=trng)
+    theirs = layers_pytorch.CharRNN(theirs, vocab_size, embedding, rng=trng)
     assert sorted(ours.state_dict()) == sorted(theirs.state_dict())
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     return ours, theirs
@@ -166,7 +170,7 @@ def test_embeddings_are_torchs():
     (g,) = torch.autograd.grad(y, tw, torch.tensor(dy))
     d = scratch.embedding_backward(dy, index, weight)[1]
     np.testing.assert_allclose(d, g, atol=1e-14)
-    layer = scratch.Embedding(7, 3, rng=rng)
+    layer = layers.Embedding(7, 3, rng=rng)
     assert repr(layer) == repr(torch.nn.Embedding(7, 3))
     layer.load_state_dict({"weight": weight})
     layer(index).backward(dy)
@@ -176,7 +180,7 @@ def test_embeddings_are_torchs():
     np.testing.assert_array_equal(
         twin.one_hot(torch.tensor(index), 7), scratch.one_hot(index, 7)
     )
-    assert twin.Embedding(7, 3, rng=torch_generator(0)).weight.shape == (7, 3)
+    assert layers_pytorch.Embedding(7, 3, rng=torch_generator(0)).weight.shape == (7, 3)
 
 
 def test_text_and_its_counts():
@@ -201,8 +205,9 @@ def test_both_draw_with_the_same_probabilities():
 
 
 def test_modules_start_between_the_same_bounds():
-    for package, rng in (scratch, numpy_generator(0)), (twin, torch_generator(0)):
-        net = package.RNN(3, 16, 2, bidirectional=True, rng=rng, dtype="float32")
+    pairs = (layers, numpy_generator(0)), (layers_pytorch, torch_generator(0))
+    for module, rng in pairs:
+        net = module.RNN(3, 16, 2, bidirectional=True, rng=rng, dtype="float32")
         for p in net.parameters():
             largest = abs(np.asarray(p.data)).max()
             assert 0.15 < largest <= 0.25

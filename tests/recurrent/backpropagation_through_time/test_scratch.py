@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import Tensor, register, tensor
 from dlbook_lib.feedforward.output_units.scratch import log_softmax
+from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
 from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
-    RNN,
     bptt,
     detached,
     packed_nll,

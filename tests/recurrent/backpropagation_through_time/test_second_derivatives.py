@@ -1,18 +1,22 @@
-"""Layers, vectors of letters and a letter model differentiated twice, against torch."""
+"""Layers, letters, losses and a letter model differentiated twice, against torch."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils import rnn as of_torch
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import grad, tensor
+from dlbook_lib.recurrent.backpropagation_through_time import (
+    layers,
+    layers_pytorch,
+    second_derivatives,
+)
 from dlbook_lib.recurrent.backpropagation_through_time import pytorch as twin
-from dlbook_lib.recurrent.backpropagation_through_time import scratch
-from dlbook_lib.recurrent.backpropagation_through_time.layers import (
+from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     layer_of_tensors,
     layers_of_tensors,
     run_layers,
@@ -26,13 +30,12 @@ RNG = numpy_generator(0)
 
 def both(name, *sizes, **options):
     """Ours and its twin, with the same parameters."""
-    ours = getattr(scratch, name)(*sizes, **options, rng=numpy_generator(0))
-    theirs = getattr(twin, name)(*sizes, **options, rng=torch_generator(0))
+    ours = getattr(layers, name)(*sizes, **options, rng=numpy_generator(0))
+    theirs = getattr(layers_pytorch, name)(*sizes, **options, rng=torch_generator(0))
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
 
 
-@settings(max_examples=12)
 @given(st.data())
 def test_layers_have_a_second_derivative(data):
     draw = data.draw
@@ -63,7 +66,7 @@ def test_layers_have_a_second_derivative(data):
 
 
 def test_layers_of_tensors_are_those_of_arrays():
-    rng, net = numpy_generator(0), scratch.RNN(2, 3, 2, rng=numpy_generator(0))
+    rng, net = numpy_generator(0), layers.RNN(2, 3, 2, rng=numpy_generator(0))
     sizes, wide = [2, 2, 1], (2, 2, 6, 6)
     weights = [(rng.normal(size=(3, w)), rng.normal(size=(3, 3))) for w in wide]
     states, x = (rng.normal(size=(4, 2, 3)),), rng.normal(size=(5, 2))
@@ -81,9 +84,9 @@ def test_layers_of_tensors_are_those_of_arrays():
 
 
 def test_dropout_is_drawn_once_for_both_derivatives():
-    net = scratch.RNN(2, 4, 2, dropout=0.5, rng=numpy_generator(0))
+    net = layers.RNN(2, 4, 2, dropout=0.5, rng=numpy_generator(0))
     x = numpy_generator(1).normal(size=(3, 2, 2))
-    calm, masks = scratch.RNN(2, 4, 2, rng=numpy_generator(0)), []
+    calm, masks = layers.RNN(2, 4, 2, rng=numpy_generator(0)), []
     calm.load_state_dict(net.state_dict())
     draw, found = net._masks, []
     net._masks = lambda *args: masks.append(draw(*args)) or masks[-1]
@@ -101,7 +104,7 @@ def test_dropout_is_drawn_once_for_both_derivatives():
 
 
 def test_layers_of_a_kernel_alone_have_one_derivative():
-    net = scratch.RNN(2, 3, rng=numpy_generator(0))
+    net = layers.RNN(2, 3, rng=numpy_generator(0))
     t = tensor(np.ones((2, 1, 2)), requires_grad=True)
     net.cell = None
     y = net(t)[0].sum()
@@ -122,7 +125,6 @@ def test_several_results_can_be_differentiated_twice():
     assert grad(slope.sum(), x)[0].tolist() == [6 + 8, 12]
 
 
-@settings(max_examples=15)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6))
 def test_a_table_has_a_second_derivative(letters):
     (ours, theirs), index = both("Embedding", 5, 2), np.array(letters, int)
@@ -130,8 +132,26 @@ def test_a_table_has_a_second_derivative(letters):
     same_twice(y * y, z * z, [ours.weight], [theirs.weight])
 
 
+@given(
+    st.data(),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.sampled_from(["mean", "sum", "none"]),
+)
+def test_the_loss_of_sequences_has_a_second_derivative(data, steps, count, reduction):
+    count = count or int(reduction == "mean")
+    rng, classes = numpy_generator(steps), data.draw(st.integers(1, 3))
+    target = rng.integers(classes, size=(steps, count))
+    target[rng.random(target.shape) < 0.2] = -100
+    lengths = data.draw(st.one_of(st.none(), st.just([steps, 1, steps][:count])))
+    lengths = lengths if count else None
+    a, b = leaves([rng.normal(size=(steps, count, classes))])
+    y = second_derivatives.sequence_nll(*a, target, lengths, reduction)
+    same_twice(y, twin.sequence_nll(*b, torch.tensor(target), lengths, reduction), a, b)
+
+
 def test_no_sequences_and_no_letters_give_zeros():
-    net = scratch.CharRNN(scratch.RNN(2, 3, 2, rng=RNG), 4, True, rng=RNG)
+    net = layers.CharRNN(layers.RNN(2, 3, 2, rng=RNG), 4, True, rng=RNG)
     parameters = [*net.parameters()]
     for letters in (np.zeros((3, 0), int), np.zeros((1, 1), int)):
         y, h = net(letters)
@@ -148,8 +168,8 @@ def test_no_sequences_and_no_letters_give_zeros():
 @pytest.mark.parametrize("embedding", [False, True])
 def test_a_letter_model_has_a_second_derivative(embedding):
     (a, b), wide = both("RNN", 4, 3, 2), 4
-    ours = scratch.CharRNN(a, wide, embedding, rng=numpy_generator(0))
-    theirs = twin.CharRNN(b, wide, embedding, rng=torch_generator(0))
+    ours = layers.CharRNN(a, wide, embedding, rng=numpy_generator(0))
+    theirs = layers_pytorch.CharRNN(b, wide, embedding, rng=torch_generator(0))
     ours.load_state_dict(theirs.state_dict())
     letters = numpy_generator(1).integers(4, size=(5, 2))
     y, z = ours(letters)[0], theirs(torch.tensor(letters))[0]

@@ -250,7 +250,6 @@ def test_the_start_is_repeated_by_its_generator_and_within_bounds(name):
 
 
 @pytest.mark.filterwarnings("ignore:.*oneDNN")
-@settings(max_examples=8)
 @given(st.data())
 def test_projections_are_those_of_torch(data):
     draw = data.draw

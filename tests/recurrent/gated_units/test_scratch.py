@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -94,7 +94,6 @@ def complex_steps_agree(name, args, more, seed=5):
 
 
 @pytest.mark.parametrize("place", range(8))
-@settings(max_examples=15)
 @given(
     st.sampled_from([(), (1,), (3,)]),
     st.integers(1, 4),

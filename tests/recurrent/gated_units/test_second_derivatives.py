@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import tensor
-from dlbook_lib.recurrent.backpropagation_through_time import pytorch as letters_twin
-from dlbook_lib.recurrent.backpropagation_through_time import scratch as letters
+from dlbook_lib.recurrent.backpropagation_through_time import layers as letters
+from dlbook_lib.recurrent.backpropagation_through_time import (
+    layers_pytorch as letters_twin,
+)
 from dlbook_lib.recurrent.gated_units import layers, layers_pytorch
 from dlbook_lib.recurrent.unfolding.scratch import pack_padded_sequence
 from tests.feedforward.twice import leaves, same_twice

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -13,8 +13,8 @@ from dlbook_lib.optimization.loss_landscapes.scratch import (
     power_from_eigenvalues,
     power_norms,
 )
+from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
 from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
-    RNN,
     rnn_inputs_in_one_product,
 )
 from dlbook_lib.recurrent.long_term_dependencies import layers_pytorch
@@ -97,7 +97,6 @@ def against_autograd(f, f_backward, theirs, args, count, dtype):
 # ------------------------------------------------------------------ why distance hurts
 
 
-@settings(max_examples=15)
 @given(st.integers(1, 5), st.integers(0, 6), st.booleans(), st.integers(0, 99))
 def test_powers_by_eigenvalues_are_those_of_the_loop(h, steps, batched, seed):
     rng = numpy_generator(seed)
@@ -136,7 +135,6 @@ def test_float32_stays_float32_in_powers():
         assert f(np.ones(2, "f4"), w, 3).dtype == "f4"
 
 
-@settings(max_examples=15)
 @given(st.lists(st.integers(1, 4), min_size=3, max_size=3), DTYPES, st.booleans())
 def test_gradients_of_states_are_those_of_autograd(sizes, dtype, relu):
     t, n, h = sizes
@@ -262,7 +260,6 @@ def test_leaky_layers_are_those_of_autograd(case, kind, each_step):
     against_autograd(leaky_rnn, leaky_rnn_backward, twin.leaky_rnn, args, 7, dtype)
 
 
-@settings(max_examples=15)
 @given(layers(), KINDS)
 def test_leaky_layers_are_their_formula(case, kind):
     x, hx, w_ih, w_hh, b_ih, b_hh, rng, dtype = case

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -16,8 +16,6 @@ from dlbook_lib.recurrent.long_term_dependencies import second_derivatives as tw
 from dlbook_lib.recurrent.long_term_dependencies.reservoirs import EchoStateNetwork
 from dlbook_lib.recurrent.unfolding.scratch import pack_padded_sequence
 from tests.feedforward.twice import leaves, same_twice
-
-few = settings(max_examples=10)
 
 
 @st.composite
@@ -33,7 +31,6 @@ def cases(draw):
     return *arrays, rng
 
 
-@few
 @given(cases(), st.sampled_from(["tanh", "relu", "linear"]), st.booleans())
 def test_through_leaky_units(case, kind, each_step):
     x, hx, w_ih, w_hh, *biases, rng = case
@@ -42,7 +39,6 @@ def test_through_leaky_units(case, kind, each_step):
     same_twice(twice.leaky_rnn(*a, kind), twin.leaky_rnn(*b, kind), a, b)
 
 
-@few
 @given(cases(), st.integers(1, 4), st.booleans(), st.sampled_from(["tanh", "relu"]))
 def test_through_links_that_skip(case, d, short, kind):
     x, hx, w_ih, w_hh, *biases, rng = case

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -148,7 +148,6 @@ DESCRIBED = [*CALLS, Call(Layers)]
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=12)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))

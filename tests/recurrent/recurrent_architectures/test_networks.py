@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.feedforward.autodiff.modules import Linear
-from dlbook_lib.recurrent.backpropagation_through_time.scratch import RNN
+from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
 from dlbook_lib.recurrent.gated_units.layers import GRU, LSTM, GRUCell
 from dlbook_lib.recurrent.recurrent_architectures import layers_pytorch as twin
 from dlbook_lib.recurrent.recurrent_architectures.layers import (

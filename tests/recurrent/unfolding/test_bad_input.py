@@ -193,6 +193,10 @@ BAD_CALLS = [
     (lambda: ragged_batch([]), "ragged_batch: sequences must be a list"),
     (lambda: ragged_batch([X, X[:, :1]]), r"ragged_batch: sequences\[1\] has shape"),
     (lambda: masked_loss(X, X), "masked_loss: mask must hold booleans"),
+    (
+        lambda: masked_loss_backward([1.0], X, X > 0, "none"),
+        "masked_loss_backward: dy has shape",
+    ),
     (lambda: masked_loss(X, X > 1), "masked_loss: there is no mean of an empty"),
     (lambda: TDNN([2, 3], [2, 2], rng=RNG), "TDNN: sizes .* need 1 kernel_sizes"),
     (lambda: rnn_cell(X, X, X[:2], X[:2], X[0]), "check_cell: give both b_ih and b_hh"),

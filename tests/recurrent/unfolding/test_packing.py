@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils import rnn as of_torch
 
@@ -44,7 +44,6 @@ def batches(draw):
     return x, lengths, batch_first, is_sorted, t + draw(st.integers(0, 2))
 
 
-@settings(max_examples=60)
 @given(batches())
 def test_packing_there_and_back_is_torchs(case):
     x, lengths, batch_first, is_sorted, total = case

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils import rnn as of_torch
 
@@ -34,7 +34,6 @@ def hold(nets, arrays, *options):
     same_twice(y, z, [*a, *nets[0].parameters()], [*b, *nets[1].parameters()])
 
 
-@settings(max_examples=25)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.booleans(), st.data())
 def test_packing_and_its_reverse_have_a_second_derivative(lengths, first, data):
     steps, fill = max(lengths), data.draw(st.sampled_from([0.0, 2.0]))
@@ -52,7 +51,6 @@ def test_packing_and_its_reverse_have_a_second_derivative(lengths, first, data):
     same_twice(y, z, a, b)
 
 
-@settings(max_examples=15)
 @given(
     st.lists(st.integers(1, 3), min_size=5, max_size=5), st.booleans(), st.booleans()
 )

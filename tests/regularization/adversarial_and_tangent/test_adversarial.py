@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -157,7 +157,6 @@ def test_attacks_agree_with_their_twins(seed, norm, targeted, clip, steps):
 
 
 @given(st.integers(0, 99), NORMS)
-@settings(max_examples=15)
 def test_random_starts_stay_in_the_ball_and_in_the_range(seed, norm):
     x, _, _, ours, theirs = example(seed)
     slope = partial(scratch.input_gradient, ours)
@@ -275,7 +274,6 @@ def test_float32_stays_float32_and_arrays_need_not_be_contiguous():
 
 
 @given(st.integers(0, 99), st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=15)
 def test_adversarial_loss_agrees_with_its_twin(seed, alpha):
     x, ours, theirs, losses, their_losses = example(seed)
     y = scratch.adversarial_loss(losses, x, partial(scratch.fgsm, eps=0.1), alpha)
@@ -390,7 +388,6 @@ def test_divergence_of_sure_and_equal_answers():
 
 
 @given(st.integers(0, 99), st.integers(1, 3))
-@settings(max_examples=15)
 def test_virtual_perturbations_agree_with_their_twin(seed, steps):
     x, ours, theirs, *_ = example(seed)
     start = numpy_generator(seed).normal(size=x.shape)

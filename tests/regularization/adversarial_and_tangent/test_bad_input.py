@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff import operations  # noqa: F401
 from dlbook_lib.feedforward.autodiff.engine import Tensor
-from dlbook_lib.regularization.adversarial_and_tangent import scratch
+from dlbook_lib.regularization.adversarial_and_tangent import scratch, tangents
 from tests.feedforward.bad_input import (
     Call,
     Choice,
@@ -54,7 +54,7 @@ CALLS = [
     Call(scratch.input_range, input=BATCH),
     Call(scratch.answers, scores=SCORES, input=BATCH),
     Call(
-        scratch.flat_planes,
+        tangents.flat_planes,
         input=Floats("N", "H", "W"),
         tangents=Floats("N", "K", "H", "W", optional=True),
     ),
@@ -107,17 +107,17 @@ CALLS = [
         rng=RNG,
     ),
     Call(
-        scratch.image_slopes,
+        tangents.image_slopes,
         images=Floats("N", "H", "W", skip=LOOSE),
         sigma=Positive(zero=True),
     ),
     Call(
-        scratch.tangent_vectors,
+        tangents.tangent_vectors,
         images=Floats("N", "H", "W", skip=("axis 0", "axis 1", "axis 2", "reverse")),
         sigma=Positive(zero=True),
     ),
     Call(
-        scratch.tangent_distance,
+        tangents.tangent_distance,
         input=Floats("H", "W"),
         other=Floats("H", "W"),
         tangents=Floats("K", "H", "W", optional=True),
@@ -125,7 +125,7 @@ CALLS = [
         ridge=Number(0.0),
     ),
     Call(
-        scratch.tangent_distances_by_gram,
+        tangents.tangent_distances_by_gram,
         input=Floats("M", "H", "W"),
         other=Floats("N", "H", "W"),
         tangents=Floats("M", "K", "H", "W", optional=True),
@@ -133,21 +133,21 @@ CALLS = [
         ridge=Positive(),
     ),
     Call(
-        scratch.directional_derivative,
+        tangents.directional_derivative,
         f=Given(lambda x: x * x),
         input=Floats("N", "n"),
         v=Floats("N", "n"),
     ),
     Call(
-        scratch.tangent_prop_penalty,
+        tangents.tangent_prop_penalty,
         f=Given(lambda x: x * x),
         input=Floats("N", "n"),
         tangents=Floats("N", "K", "n"),
     ),
-    Call(scratch.double_backprop_penalty, losses=LOSSES, input=BATCH),
-    Call(scratch.local_directions, points=Floats("M", "n", skip=("axis", "reverse"))),
+    Call(tangents.double_backprop_penalty, losses=LOSSES, input=BATCH),
+    Call(tangents.local_directions, points=Floats("M", "n", skip=("axis", "reverse"))),
     Call(
-        scratch.manifold_tangents,
+        tangents.manifold_tangents,
         encode=SCORES,
         input=Floats("N", "n", skip=("axis", "reverse")),
         k=Given(1),
@@ -156,14 +156,14 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@settings(max_examples=15)
 @given(data=st.data())
 def test_a_bad_call_ends_in_a_sentence(call, data):
     refuses(data.draw(call.bad()))
 
 
-def test_every_function_is_described():
-    assert not_described(scratch, CALLS) == set()
+@pytest.mark.parametrize("module", [scratch, tangents], ids=["scratch", "tangents"])
+def test_every_function_is_described(module):
+    assert not_described(module, CALLS) == set()
 
 
 X = np.full((2, 3), 0.5)
@@ -195,21 +195,21 @@ BAD_CALLS = [
     (lambda: scratch.vat_loss(3, X, **VAT), "scores must be a function"),
     (lambda: scratch.vat_loss(losses, X, **VAT), "the scores must have 2 dimensions"),
     (lambda: scratch.vat_loss(scores, X, 0.1, rng=0), "rng must be"),
-    (lambda: scratch.tangent_vectors(X[None], "right"), "kinds must be a list"),
-    (lambda: scratch.tangent_vectors(X[None], ["left"]), "kinds must be 'right'"),
+    (lambda: tangents.tangent_vectors(X[None], "right"), "kinds must be a list"),
+    (lambda: tangents.tangent_vectors(X[None], ["left"]), "kinds must be 'right'"),
     (
-        lambda: scratch.tangent_distances_by_gram(X, np.ones((2, 4))),
+        lambda: tangents.tangent_distances_by_gram(X, np.ones((2, 4))),
         "but other",
     ),
-    (lambda: scratch.directional_derivative(3, X, X), "f must be a function"),
-    (lambda: scratch.directional_derivative(lambda x: 3, X, X), "f returns a int"),
-    (lambda: scratch.local_directions(np.ones((3, 2))), "points are the same"),
-    (lambda: scratch.manifold_tangents(3, X, 1), "encode must be a function"),
-    (lambda: scratch.manifold_tangents(scores, X, 4), "k is 4 but there are only 3"),
-    (lambda: scratch.manifold_tangents(scores, X, 1.0), "k must be a whole number"),
-    (lambda: scratch.manifold_tangents(losses, X, 1), "it should be .N, H."),
-    (lambda: scratch.manifold_tangents(lambda x: x.data, X, 1), "encode returns a nd"),
-    (lambda: scratch.manifold_tangents(scores, X[0], 1), "is no batch"),
+    (lambda: tangents.directional_derivative(3, X, X), "f must be a function"),
+    (lambda: tangents.directional_derivative(lambda x: 3, X, X), "f returns a int"),
+    (lambda: tangents.local_directions(np.ones((3, 2))), "points are the same"),
+    (lambda: tangents.manifold_tangents(3, X, 1), "encode must be a function"),
+    (lambda: tangents.manifold_tangents(scores, X, 4), "k is 4 but there are only 3"),
+    (lambda: tangents.manifold_tangents(scores, X, 1.0), "k must be a whole number"),
+    (lambda: tangents.manifold_tangents(losses, X, 1), "it should be .N, H."),
+    (lambda: tangents.manifold_tangents(lambda x: x.data, X, 1), "encode returns a nd"),
+    (lambda: tangents.manifold_tangents(scores, X[0], 1), "is no batch"),
 ]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 from torch.nn import functional as F
@@ -49,7 +49,6 @@ def test_affine_grid(n, h, w, align, seed):
     same(scratch.base_grid(h, w, align), twin.base_grid(h, w, align))
 
 
-@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 3), SIDES, SIDES),
     st.tuples(SIDES, SIDES),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -95,7 +95,6 @@ def best_by_trying(input, target, weight):
     return least
 
 
-@settings(max_examples=60)
 @given(
     st.integers(1, 12),
     st.integers(1, 3),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
@@ -14,7 +14,6 @@ from dlbook_lib.regularization.dropout import scratch
 from tests.feedforward.twice import leaves, same_twice
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 3), max_size=2).map(tuple),
     st.booleans(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -13,7 +13,6 @@ from dlbook_lib.feedforward.output_units.scratch import cross_entropy
 from dlbook_lib.regularization.early_stopping import pytorch as twin
 from dlbook_lib.regularization.early_stopping import scratch
 
-few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 10_000)
 
 
@@ -116,7 +115,6 @@ def test_nothing_to_restore():
         twin.EarlyStopping(1).restore(nn.Linear(1, 1))
 
 
-@few
 @given(seeds, st.integers(1, 4), st.integers(1, 30), st.floats(0.01, 0.9))
 def test_quadratic_model(seed, d, steps, lr):
     rng = numpy_generator(seed)

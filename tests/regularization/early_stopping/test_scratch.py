@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
@@ -22,7 +22,6 @@ from dlbook_lib.regularization.early_stopping.scratch import (
 )
 from dlbook_lib.regularization.norm_penalties.scratch import l2_solution, shrinkage
 
-few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 10_000)
 some_losses = st.lists(
     st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, np.nan, np.inf]), min_size=1, max_size=12
@@ -62,7 +61,7 @@ def stop_at(losses, patience, min_delta=0.0):
     return len(losses), best
 
 
-# --------------------------------------------------------------------- the bookkeeping
+# ---- the bookkeeping -----------------------------------------------------------------
 
 
 @given(some_losses, st.integers(1, 5), st.sampled_from([0.0, 0.5, 0.7]))
@@ -110,7 +109,6 @@ def test_the_best_state_is_a_copy_both_ways():
     assert stopping.best_state["weight"] == 0
 
 
-@few
 @given(
     some_losses, st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.booleans()
 )
@@ -140,7 +138,7 @@ def test_min_delta_reaches_the_bookkeeping():
     assert stop_early(net, net.step, net.validate, **options)[0] == 4
 
 
-# ---------------------------------------------------------------------- the two rules
+# ---- the two rules -------------------------------------------------------------------
 
 
 def test_retraining_begins_again_and_takes_as_many_steps():
@@ -154,7 +152,6 @@ def test_retraining_begins_again_and_takes_as_many_steps():
     assert start["weight"] == 10
 
 
-@few
 @given(
     st.lists(st.sampled_from([0.0, 1.0, 2.0, np.nan]), min_size=1, max_size=8),
     st.integers(1, 3),
@@ -185,7 +182,7 @@ def test_a_met_target_takes_no_step():
     assert continue_until(print, lambda: 1.0, target=1.0, steps=5) == (0, [1.0])
 
 
-# ------------------------------------------------------------------------ on networks
+# ---- on networks ---------------------------------------------------------------------
 
 
 def noisy_classes(seed):
@@ -244,7 +241,7 @@ def test_modules_of_the_autodiff_page_are_networks_too():
     np.testing.assert_array_equal(net(tensor(np.ones((1, 2)))).data, before)
 
 
-# ----------------------------------------------------------------- the quadratic model
+# ---- the quadratic model -------------------------------------------------------------
 
 
 def bowl(seed, d=3):
@@ -254,7 +251,6 @@ def bowl(seed, d=3):
     return q @ np.diag(eigenvalue) @ q.T, rng.normal(size=d), eigenvalue
 
 
-@few
 @given(seeds, st.integers(1, 4), st.integers(1, 60), st.floats(0.01, 0.9))
 def test_the_closed_form_is_the_end_of_the_path(seed, d, steps, lr):
     hessian, optimum, _ = bowl(seed, d)
@@ -265,7 +261,6 @@ def test_the_closed_form_is_the_end_of_the_path(seed, d, steps, lr):
         np.testing.assert_allclose(found, path[t], atol=1e-10)
 
 
-@few
 @given(seeds, st.integers(0, 50), st.floats(0.01, 0.4))
 def test_what_remains_of_each_direction(seed, steps, lr):
     hessian, optimum, eigenvalue = bowl(seed)
@@ -275,7 +270,6 @@ def test_what_remains_of_each_direction(seed, steps, lr):
     np.testing.assert_allclose(q.T @ away, expected * (q.T @ optimum), atol=1e-10)
 
 
-@few
 @given(st.floats(1e-3, 0.99), st.integers(1, 200), st.floats(0.01, 1.0))
 def test_the_matching_alpha_leaves_as_much(share, steps, lr):
     eigenvalue = np.array([share / lr])

@@ -13,7 +13,7 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.regularization.norm_penalties import pytorch as twin
 from dlbook_lib.regularization.norm_penalties import scratch
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 seeds = st.integers(0, 10_000)
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 amount = st.sampled_from([0.0, 0.1, 0.7, 2.0])
@@ -60,7 +60,6 @@ TORCH = {
 }
 
 
-@few
 @given(seeds, shapes, amount, st.data())
 def test_penalties(seed, shape, alpha, data):
     z = numbers(seed, shape)
@@ -77,7 +76,6 @@ def test_penalties(seed, shape, alpha, data):
     compare("group_penalty", z.astype("f4"), 1.5, None, close, alpha=alpha, dim=dim)
 
 
-@few
 @given(seeds, shapes, amount, st.data())
 def test_maps(seed, shape, amount, data):
     z, ties = numbers(seed, shape), numbers(seed, shape, kinks=True)
@@ -94,7 +92,6 @@ def test_maps(seed, shape, amount, data):
     compare("soft_threshold", ties, threshold=abs(numbers(seed + 1, shape, kinks=True)))
 
 
-@few
 @given(seeds, st.lists(st.integers(1, 3), min_size=2, max_size=4), amount)
 def test_max_norm(seed, shape, maxnorm):
     weight = numbers(seed, shape)
@@ -157,7 +154,6 @@ def test_regressions(seed, n, d, out):
         same(ours.predict(x), theirs.predict(tensors[0]), atol=1e-9)
 
 
-@few
 @given(seeds, st.integers(1, 4), amount)
 def test_quadratic_model(seed, d, alpha):
     rng = numpy_generator(seed)

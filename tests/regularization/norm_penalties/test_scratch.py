@@ -51,7 +51,6 @@ from dlbook_lib.regularization.norm_penalties.scratch import (
     soft_threshold_backward,
 )
 
-few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 10_000)
 VALUES = {
     "l2": (l2_penalty, l2_penalty_backward, {"alpha": 0.3}),
@@ -85,11 +84,10 @@ def regression(seed=0, n=40, d=8, out=2):
     return x, x @ weight + 0.1 * rng.normal(size=(n, out))
 
 
-# ------------------------------------------------------------------ gradients, engine
+# ---- gradients, engine ---------------------------------------------------------------
 
 
 @values
-@few
 @given(seed=seeds)
 def test_gradients_of_penalties(f, f_backward, options, seed):
     w = numpy_generator(seed).normal(size=(3, 4))
@@ -99,7 +97,6 @@ def test_gradients_of_penalties(f, f_backward, options, seed):
 
 
 @maps
-@few
 @given(seed=seeds, size=st.sampled_from([0.1, 1.0, 10.0]))
 def test_gradients_of_maps(f, f_backward, options, seed, size):
     z, dy = numpy_generator(seed).normal(size=(2, 3, 4))
@@ -167,7 +164,7 @@ def test_solvers_keep_precision(dtype):
     assert [a.dtype for a in (total(w)[0], total(w)[1][0])] == [dtype, dtype]
 
 
-# ------------------------------------------------------------------------- edge cases
+# ---- edge cases ----------------------------------------------------------------------
 
 
 def test_subgradients_at_0_are_0():
@@ -275,10 +272,9 @@ def test_nothing_is_changed_in_place():
 MAPPED = [f for f, *_ in MAPS.values()]
 
 
-# ------------------------------------------------------------------ proximal operators
+# ---- proximal operators --------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, threshold=st.floats(0, 3))
 def test_proximal_maps_minimize_what_they_say(seed, threshold):
     """No point nearby is better; the problems are convex, so none anywhere is."""
@@ -295,7 +291,6 @@ def test_proximal_maps_minimize_what_they_say(seed, threshold):
         assert cost(best) <= min(map(cost, away + scaled)) + 1e-12
 
 
-@few
 @given(seed=seeds)
 def test_soft_threshold_with_one_for_each_entry(seed):
     rng = numpy_generator(seed)
@@ -319,10 +314,9 @@ def test_soft_threshold_is_the_lasso_with_a_diagonal_hessian():
     np.testing.assert_allclose(lasso_cd(x, y, 0.2), found, atol=1e-12)
 
 
-# -------------------------------------------------------------------- ridge and lasso
+# ---- ridge and lasso -----------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, n=st.integers(1, 12), d=st.integers(1, 6), out=st.integers(1, 3))
 def test_ridge_equals_scikit_learn(seed, n, d, out):
     x, y = regression(seed, n, d, out)
@@ -336,7 +330,6 @@ def test_ridge_equals_scikit_learn(seed, n, d, out):
     np.testing.assert_allclose(ours.predict(x), predicted, atol=1e-10)
 
 
-@few
 @given(seed=seeds, n=st.integers(5, 30), d=st.integers(1, 6), out=st.integers(1, 3))
 def test_lasso_equals_scikit_learn(seed, n, d, out):
     x, y = regression(seed, n, d, out)
@@ -372,7 +365,6 @@ def test_ridge_has_no_gradient_left_and_the_other_pairing_has():
     assert np.linalg.norm(unhalved(best)[1][0]) < 1e-12  # as its docstring has it
 
 
-@few
 @given(seed=seeds, alpha=st.floats(0.01, 1))
 def test_the_lasso_meets_its_conditions(seed, alpha):
     """The pull of the data is α where a weight is not 0, and at most α where it is."""
@@ -463,7 +455,7 @@ def test_penalized_cost_leaves_the_bias_alone(penalty):
     np.testing.assert_array_equal(gradients, [b, w])
 
 
-# ----------------------------------------------------------------- the quadratic model
+# ---- the quadratic model -------------------------------------------------------------
 
 
 @settings(max_examples=5)
@@ -495,10 +487,9 @@ def test_a_decay_step_is_a_step_down_the_penalized_cost():
     np.testing.assert_allclose(proximal_step(w, dw, lr=0.1, alpha=0.7), first)
 
 
-# ------------------------------------------------------------------------ projections
+# ---- projections ---------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, radius=st.floats(0.01, 20))
 def test_projections_are_the_nearest_points(seed, radius):
     """The way there is at an angle of 90° or more from every way on in the set."""
@@ -516,7 +507,6 @@ def test_projections_are_the_nearest_points(seed, radius):
             assert ((x - y) * (other - y)).sum() <= 1e-10
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 9), radius=st.sampled_from([0.1, 1.0, 5.0]))
 def test_projection_onto_the_diamond_equals_the_textbook_and_a_search(seed, d, radius):
     x = numpy_generator(seed).normal(size=d).round(1)  # ties

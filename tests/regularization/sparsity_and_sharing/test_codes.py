@@ -13,11 +13,10 @@ from sklearn.linear_model import orthogonal_mp
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import Tensor, grad
 from dlbook_lib.feedforward.linear_models.scratch import numeric_gradient
-from dlbook_lib.regularization.sparsity_and_sharing import pytorch as twin
-from dlbook_lib.regularization.sparsity_and_sharing import scratch
+from dlbook_lib.regularization.sparsity_and_sharing import codes
+from dlbook_lib.regularization.sparsity_and_sharing import codes_pytorch as twin
 from tests.regularization.sparsity_and_sharing.test_sharing import (
     close,
-    few,
     kinds,
     same_gradients,
     seeds,
@@ -25,10 +24,9 @@ from tests.regularization.sparsity_and_sharing.test_sharing import (
 )
 
 PENALTIES = {"code_l1_penalty": 0.3, "kl_sparsity": 0.1}
-BOTH = [scratch.omp, scratch.omp_by_shared_products]
+BOTH = [codes.omp, codes.omp_by_shared_products]
 
 
-@few
 @given(seeds, st.integers(1, 5), st.integers(0, 4), kinds, st.sampled_from(["C", "F"]))
 def test_penalties(seed, n, m, dtype, order):
     m = m or 1
@@ -37,24 +35,24 @@ def test_penalties(seed, n, m, dtype, order):
         t = torch.tensor(x, requires_grad=True)
         loss = getattr(twin, name)(t, option)
         low = dtype == "f4"
-        close(getattr(scratch, name)(x, option), loss, low)
+        close(getattr(codes, name)(x, option), loss, low)
         (told,) = torch.autograd.grad(loss, t, torch.tensor(1.5, dtype=t.dtype))
-        ours = getattr(scratch, f"{name}_backward")(1.5, x, option)
+        ours = getattr(codes, f"{name}_backward")(1.5, x, option)
         close(ours, told, low)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_gradients_on_the_engine_once_and_twice(name):
     x = numpy_generator(0).uniform(0.1, 0.9, size=(4, 3))
-    operation = {"code_l1_penalty": scratch._code_l1, "kl_sparsity": scratch._kl}[name]
+    operation = {"code_l1_penalty": codes._code_l1, "kl_sparsity": codes._kl}[name]
 
     def cost(x):
-        return getattr(scratch, name)(x, 0.2)
+        return getattr(codes, name)(x, 0.2)
 
     t = Tensor(x, True)
     (first,) = grad(operation(t, 0.2), [t], create_graph=True)
     np.testing.assert_allclose(first.data, numeric_gradient(cost, x), atol=1e-7)
-    backward = getattr(scratch, f"{name}_backward")
+    backward = getattr(codes, f"{name}_backward")
     t2 = Tensor(x, True)
     operation(t2, 0.2).backward()
     np.testing.assert_array_equal(t2.grad.data, backward(1.0, x, 0.2))
@@ -71,34 +69,33 @@ def test_gradients_on_the_engine_once_and_twice(name):
 def test_kl_is_the_divergence_of_two_coins():
     x = np.array([[0.1, 0.6], [0.3, 0.9]])
     naive = sum(entropy([0.05, 0.95], [p, 1 - p]) for p in (0.2, 0.75))
-    np.testing.assert_allclose(scratch.kl_sparsity(x), naive, rtol=1e-12)
+    np.testing.assert_allclose(codes.kl_sparsity(x), naive, rtol=1e-12)
     at_target = np.full((3, 2), 0.05)
-    assert abs(scratch.kl_sparsity(at_target)) < 1e-15
-    slope = scratch.kl_sparsity_backward(1.0, at_target)
+    assert abs(codes.kl_sparsity(at_target)) < 1e-15
+    slope = codes.kl_sparsity_backward(1.0, at_target)
     np.testing.assert_allclose(slope, 0, atol=1e-14)
 
 
 def test_a_dead_unit_costs_infinity_as_in_torch():
     x = np.array([[0.0, 0.5], [0.0, 0.5]])
-    assert scratch.kl_sparsity(x) == np.inf == float(twin.kl_sparsity(torch.tensor(x)))
-    assert (scratch.kl_sparsity_backward(1.0, x)[:, 0] == -np.inf).all()
-    assert scratch.kl_sparsity(1 - x) == np.inf
-    assert (scratch.kl_sparsity_backward(1.0, 1 - x)[:, 0] == np.inf).all()
+    assert codes.kl_sparsity(x) == np.inf == float(twin.kl_sparsity(torch.tensor(x)))
+    assert (codes.kl_sparsity_backward(1.0, x)[:, 0] == -np.inf).all()
+    assert codes.kl_sparsity(1 - x) == np.inf
+    assert (codes.kl_sparsity_backward(1.0, 1 - x)[:, 0] == np.inf).all()
 
 
 def test_no_slope_where_an_activation_is_zero():
     x = np.array([[0.0, -2.0]])
-    np.testing.assert_array_equal(scratch.code_l1_penalty_backward(1.0, x), [[0.0, -1]])
+    np.testing.assert_array_equal(codes.code_l1_penalty_backward(1.0, x), [[0.0, -1]])
 
 
 def test_active_fraction():
     x = np.array([[0.0, 0.1, -0.5, 2.0]])
     for threshold, share in ((0.0, 0.75), (0.1, 0.5), (0.5, 0.25), (2.0, 0.0)):
-        for module, code in ((scratch, x), (twin, torch.tensor(x))):
+        for module, code in ((codes, x), (twin, torch.tensor(x))):
             assert module.active_fraction(code, threshold) == share
 
 
-@few
 @given(
     st.sampled_from(["sigmoid", "relu"]),
     st.sampled_from(["kl", "l1"]),
@@ -126,7 +123,7 @@ def test_cost_is_the_formula():
     x = numpy_generator(1).normal(size=(5, 4))
     error = ((net(x).data - x) ** 2).sum() / 10
     code = net.code(x).data
-    sparse = scratch.kl_sparsity(code, 0.2)
+    sparse = codes.kl_sparsity(code, 0.2)
     np.testing.assert_allclose(net.cost(x, 3.0, "kl", 0.2).item(), error + 3 * sparse)
     absolute = np.abs(code).sum() / 5
     np.testing.assert_allclose(net.cost(x, 2.0, "l1").item(), error + 2 * absolute)
@@ -142,12 +139,12 @@ def test_a_penalty_on_activations_leaves_weights_dense():
             net.cost(x, strength, "l1").backward()
             for p in net.parameters():
                 p.data -= 0.05 * p.grad.data
-        found[strength] = scratch.active_fraction(net.code(x).data)
-        assert scratch.active_fraction(net.encoder.weight.data) == 1
+        found[strength] = codes.active_fraction(net.code(x).data)
+        assert codes.active_fraction(net.encoder.weight.data) == 1
     assert found[0.5] < 0.5 * found[0.0]
 
 
-# ------------------------------------------------------------------- matching pursuit
+# ---- matching pursuit ----------------------------------------------------------------
 
 
 def dictionary(rng, size, atoms, unit=True):
@@ -155,7 +152,6 @@ def dictionary(rng, size, atoms, unit=True):
     return weight / np.linalg.norm(weight, axis=0) if unit else weight
 
 
-@few
 @given(seeds, st.integers(0, 4), st.integers(2, 7), st.integers(2, 9), st.data())
 def test_omp_is_that_of_scikit_learn(seed, n, size, atoms, data):
     k = data.draw(st.integers(1, min(size, atoms)))
@@ -169,7 +165,7 @@ def test_omp_is_that_of_scikit_learn(seed, n, size, atoms, data):
         for row, h in zip(x, code, strict=True):
             told = orthogonal_mp(weight, row, n_nonzero_coefs=k)
             np.testing.assert_allclose(h, told, atol=1e-6 / 1e2)
-    close(scratch.omp(x, weight, k), twin.omp(*map(torch.tensor, (x, weight)), k))
+    close(codes.omp(x, weight, k), twin.omp(*map(torch.tensor, (x, weight)), k))
 
 
 def naive_omp(x, weight, k):
@@ -189,7 +185,6 @@ def naive_omp(x, weight, k):
     return code
 
 
-@few
 @given(seeds, st.integers(2, 6), st.integers(2, 8), kinds, st.data())
 def test_omp_with_atoms_of_any_length(seed, size, atoms, dtype, data):
     k = data.draw(st.integers(1, min(size, atoms)))
@@ -257,18 +252,17 @@ def test_the_shared_products_are_no_large_buffer():
     rng = numpy_generator(0)
     weight, x = dictionary(rng, 16, 64), rng.normal(size=(3000, 16))
     tracemalloc.start()
-    scratch.omp_by_shared_products(x, weight, 8)
+    codes.omp_by_shared_products(x, weight, 8)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * 3000 * 64 * 8  # eight arrays of the codes' size
 
 
-@few
 @given(seeds, st.integers(1, 3), kinds)
 def test_learn_dictionary(seed, k, dtype):
     x = numpy_generator(seed).normal(size=(30, 4)).astype(dtype)
     how = {"k": k, "steps": 4}
-    weight, errors = scratch.learn_dictionary(x, 6, **how, rng=numpy_generator(1))
+    weight, errors = codes.learn_dictionary(x, 6, **how, rng=numpy_generator(1))
     assert weight.dtype == errors.dtype == dtype
     assert errors.shape == (4,)
     np.testing.assert_allclose(np.linalg.norm(weight, axis=0), 1, atol=1e-5)
@@ -278,18 +272,18 @@ def test_learn_dictionary(seed, k, dtype):
 
 def test_the_twin_learns_the_same_dictionary(monkeypatch):
     x = numpy_generator(0).normal(size=(40, 5))
-    start = scratch.first_atoms(5, 7, rng=numpy_generator(1))
+    start = codes.first_atoms(5, 7, rng=numpy_generator(1))
     monkeypatch.setattr(twin, "first_atoms", lambda *_, rng: torch.tensor(start))
     for k in (1, 2):
         how = {"k": k, "steps": 5}
-        ours = scratch.learn_dictionary(x, 7, **how, rng=numpy_generator(1))
+        ours = codes.learn_dictionary(x, 7, **how, rng=numpy_generator(1))
         told = twin.learn_dictionary(torch.tensor(x), 7, **how, rng=torch_generator(1))
         for a, b in zip(ours, told, strict=True):
             close(a, b)
 
 
 def test_first_atoms():
-    for module, rng in ((scratch, numpy_generator(0)), (twin, torch_generator(0))):
+    for module, rng in ((codes, numpy_generator(0)), (twin, torch_generator(0))):
         atoms = np.asarray(module.first_atoms(5, 7, rng=rng))
         assert atoms.shape == (5, 7)
         np.testing.assert_allclose((atoms**2).sum(axis=0), 1)

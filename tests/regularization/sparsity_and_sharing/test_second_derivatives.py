@@ -9,10 +9,16 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import grad, tensor
 from dlbook_lib.feedforward.autodiff.modules import Linear
 from dlbook_lib.feedforward.autodiff.operations import cat
+from dlbook_lib.regularization.sparsity_and_sharing import (
+    codes,
+    codes_pytorch,
+    scratch,
+    sizes,
+    sizes_pytorch,
+)
 from dlbook_lib.regularization.sparsity_and_sharing import pytorch as twin
-from dlbook_lib.regularization.sparsity_and_sharing import scratch
 from tests.feedforward.twice import leaves, same_twice
-from tests.regularization.sparsity_and_sharing.test_sharing import few, seeds, twins
+from tests.regularization.sparsity_and_sharing.test_sharing import seeds, twins
 
 X = numpy_generator(0).normal(size=(5, 4))
 LABELS = numpy_generator(1).integers(2, size=5)
@@ -39,8 +45,9 @@ def test_networks(name, sizes):
 
 def test_a_pruned_layer():
     mask = (numpy_generator(2).random((3, 4)) > 0.5).astype(float)
-    ours = scratch.PrunedLinear(Linear(4, 3, rng=numpy_generator(0)), mask)
-    theirs = twin.PrunedLinear(torch.nn.Linear(4, 3).double(), torch.tensor(mask))
+    ours = sizes.PrunedLinear(Linear(4, 3, rng=numpy_generator(0)), mask)
+    layer = torch.nn.Linear(4, 3).double()
+    theirs = sizes_pytorch.PrunedLinear(layer, torch.tensor(mask))
     state = {k: torch.tensor(v) for k, v in ours.state_dict().items()}
     theirs.load_state_dict(state)
     a, b = leaves([X])
@@ -74,19 +81,18 @@ def test_costs(cost):
     same_twice(y, z, list(ours.parameters()), list(theirs.parameters()))
 
 
-@few
 @given(seeds)
 def test_penalties(seed):
     rng = numpy_generator(seed)
     code, option = rng.uniform(0.05, 0.95, size=rng.integers(1, 6, 2)), rng.random()
-    for operation, name in ((scratch._kl, "kl_sparsity"), (scratch._code_l1, None)):
+    for operation, name in ((codes._kl, "kl_sparsity"), (codes._code_l1, None)):
         ours, theirs = leaves([code])
-        z = getattr(twin, name or "code_l1_penalty")(*theirs, option)
+        z = getattr(codes_pytorch, name or "code_l1_penalty")(*theirs, option)
         same_twice(operation(*ours, option), z, ours, theirs)
 
 
 def test_penalties_of_float32_stay_float32():
-    for operation in (scratch._kl, scratch._code_l1):
+    for operation in (codes._kl, codes._code_l1):
         code = tensor(np.full((3, 2), 0.3, "f4"), requires_grad=True)
         (slope,) = grad(operation(code, np.float64(0.1)), code, create_graph=True)
         (bend,) = grad((slope * slope).sum(), code, allow_unused=True)

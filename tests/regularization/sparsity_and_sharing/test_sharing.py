@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from torch.autograd import gradcheck
@@ -12,10 +12,9 @@ from torch.nn import functional
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import Tensor, register
 from dlbook_lib.feedforward.linear_models.scratch import numeric_gradient
+from dlbook_lib.regularization.sparsity_and_sharing import codes, codes_pytorch, scratch
 from dlbook_lib.regularization.sparsity_and_sharing import pytorch as twin
-from dlbook_lib.regularization.sparsity_and_sharing import scratch
 
-few = settings(max_examples=20)
 seeds = st.integers(0, 10_000)
 kinds = st.sampled_from(["f8", "f4"])
 
@@ -30,9 +29,11 @@ def close(ours, theirs, low=False):
 
 def twins(name, *sizes, dtype=None, **options):
     """The same network twice, with the weights of ours."""
-    ours = getattr(scratch, name)(*sizes, rng=numpy_generator(3), dtype=dtype)
+    sparse = name == "SparseAutoencoder"
+    numpy, torchs = (codes, codes_pytorch) if sparse else (scratch, twin)
+    ours = getattr(numpy, name)(*sizes, rng=numpy_generator(3), dtype=dtype)
     kind = {None: torch.float64, "f8": torch.float64, "f4": torch.float32}[dtype]
-    theirs = getattr(twin, name)(*sizes, rng=torch_generator(3), dtype=kind)
+    theirs = getattr(torchs, name)(*sizes, rng=torch_generator(3), dtype=kind)
     state = ours.state_dict()
     assert list(state) == list(theirs.state_dict())
     theirs.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
@@ -44,7 +45,6 @@ def same_gradients(ours, theirs, low=False):
         close(p.grad.data, q.grad, low)
 
 
-@few
 @given(seeds, st.integers(2, 9), st.integers(1, 5), kinds, st.data())
 def test_principal_components(seed, n, d, dtype, data):
     k = data.draw(st.integers(1, min(n, d)))
@@ -68,7 +68,6 @@ def test_principal_components(seed, n, d, dtype, data):
     assert (np.abs(components).max(axis=1) == components.max(axis=1)).all()
 
 
-@few
 @given(seeds, st.integers(1, 5), st.integers(0, 4), kinds)
 def test_hybrid_cost(seed, n, m, dtype):
     ours, theirs = twins("SemiSupervisedNet", 4, 3, 2, dtype=dtype)
@@ -96,7 +95,6 @@ def test_without_strength_nothing_reaches_the_decoder():
     assert net.encoder[0].weight.grad.data.any()
 
 
-@few
 @given(seeds, st.integers(1, 5), st.booleans(), kinds)
 def test_multitask_loss(seed, n, weighted, dtype):
     ours, theirs = twins("MultiTaskNet", 4, 6, [3, 2], dtype=dtype)
@@ -129,7 +127,6 @@ def test_a_task_of_no_weight_leaves_its_head_alone_and_the_trunk_to_others():
 shapes = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 
 
-@few
 @given(seeds, shapes, kinds)
 def test_tie_penalty(seed, shape, dtype):
     rng = numpy_generator(seed)
@@ -157,7 +154,6 @@ def test_tied_weights_meet():
     np.testing.assert_allclose(a.data, middle, atol=1e-10)
 
 
-@few
 @given(seeds, shapes, st.integers(1, 4), st.integers(0, 4), kinds)
 def test_slide(seed, batch, taps, extra, dtype):
     rng = numpy_generator(seed)

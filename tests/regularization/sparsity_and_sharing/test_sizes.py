@@ -21,11 +21,10 @@ from dlbook_lib.feedforward.autodiff.modules import (
     Sigmoid,
 )
 from dlbook_lib.feedforward.linear_models.scratch import numeric_gradient
-from dlbook_lib.regularization.sparsity_and_sharing import pytorch as twin
-from dlbook_lib.regularization.sparsity_and_sharing import scratch
+from dlbook_lib.regularization.sparsity_and_sharing import sizes
+from dlbook_lib.regularization.sparsity_and_sharing import sizes_pytorch as twin
 from tests.regularization.sparsity_and_sharing.test_sharing import (
     close,
-    few,
     kinds,
     seeds,
 )
@@ -35,7 +34,6 @@ amounts = st.one_of(
 )
 
 
-@few
 @given(seeds, st.integers(1, 4), st.integers(1, 3), amounts, amounts, kinds)
 def test_pruning_one_layer_is_that_of_torch(seed, out, width, first, second, dtype):
     weight = numpy_generator(seed).normal(size=(out, width)).astype(dtype)
@@ -43,14 +41,14 @@ def test_pruning_one_layer_is_that_of_torch(seed, out, width, first, second, dty
     layer = nn.Linear(width, out)
     layer.weight = nn.Parameter(torch.tensor(weight))
     prune.l1_unstructured(layer, "weight", first)
-    mask = scratch.keep_mask(np.abs(weight), first)
+    mask = sizes.keep_mask(np.abs(weight), first)
     close(mask, layer.weight_mask)
     close(mask, twin.keep_mask(torch.tensor(weight).abs(), first))
     left = int(mask.sum())
     second = min(second, left) if isinstance(second, int) else second
     if left:
         prune.l1_unstructured(layer, "weight", second)
-        again = scratch.keep_mask(np.abs(weight), second, mask)
+        again = sizes.keep_mask(np.abs(weight), second, mask)
         close(again, layer.weight_mask)
         told = twin.keep_mask(torch.tensor(weight).abs(), second, torch.tensor(mask))
         close(again, told)
@@ -62,11 +60,10 @@ def test_random_pruning_is_that_of_torch_for_its_numbers():
     numbers = torch.rand_like(layer.weight)
     torch.manual_seed(3)
     prune.random_unstructured(layer, "weight", 0.3)
-    mask = scratch.keep_mask(-numbers.detach().numpy(), 0.3)  # the largest go
+    mask = sizes.keep_mask(-numbers.detach().numpy(), 0.3)  # the largest go
     close(mask, layer.weight_mask)
 
 
-@few
 @given(seeds, st.floats(0, 1), kinds)
 def test_global_pruning_is_that_of_torch(seed, amount, dtype):
     rng = numpy_generator(seed)
@@ -78,11 +75,11 @@ def test_global_pruning_is_that_of_torch(seed, amount, dtype):
     scores, masks = [np.abs(w) for w in weights], None
     for share in (amount, 0.5):
         prune.global_unstructured(places, prune.L1Unstructured, amount=share)
-        masks = scratch.keep_masks(scores, share, masks)
+        masks = sizes.keep_masks(scores, share, masks)
         for mask, layer in zip(masks, layers, strict=True):
             close(mask, layer.weight_mask)
     told = twin.keep_masks(list(map(torch.tensor, scores)), amount)
-    for mask, t in zip(scratch.keep_masks(scores, amount), told, strict=True):
+    for mask, t in zip(sizes.keep_masks(scores, amount), told, strict=True):
         close(mask, t)
     ones = [torch.ones_like(torch.tensor(s)) for s in scores]
     again = twin.keep_masks(list(map(torch.tensor, scores)), amount, ones)
@@ -91,16 +88,16 @@ def test_global_pruning_is_that_of_torch(seed, amount, dtype):
 
 def test_equal_scores_go_in_their_order():
     np.testing.assert_array_equal(
-        scratch.keep_mask([1.0, 1.0, 1.0, 1.0], 3), [0, 0, 0, 1]
+        sizes.keep_mask([1.0, 1.0, 1.0, 1.0], 3), [0, 0, 0, 1]
     )
-    assert scratch.keep_mask(np.ones(3), 0).all()
-    assert not scratch.keep_mask(np.ones(3), 1.0).any()
-    assert scratch.keep_mask(np.ones(3), 1).sum() == 2
+    assert sizes.keep_mask(np.ones(3), 0).all()
+    assert not sizes.keep_mask(np.ones(3), 1.0).any()
+    assert sizes.keep_mask(np.ones(3), 1).sum() == 2
 
 
-def networks(sizes=(5, 6, 4, 2), seed=0):
+def networks(widths=(5, 6, 4, 2), seed=0):
     rng = numpy_generator(seed)
-    pairs = list(pairwise(sizes))
+    pairs = list(pairwise(widths))
     ours = Sequential(
         Sequential(Linear(*pairs[0], rng=rng), ReLU()),
         *[m for p in pairs[1:] for m in (Linear(*p, rng=rng), ReLU())],
@@ -128,7 +125,7 @@ def test_masks_survive_training(scope):
     x, y = rng.normal(size=(7, 5)), rng.normal(size=(7, 2))
     optimizers = None
     for share in (0.4, 0.5):  # prune, train, prune what is left, train
-        assert scratch.prune_layers(ours, share, scope) is ours
+        assert sizes.prune_layers(ours, share, scope) is ours
         twin.prune_layers(theirs, share, scope)
         same_state(ours, theirs)
         how = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}
@@ -153,7 +150,7 @@ def test_masks_survive_training(scope):
 def test_a_pruned_torch_layer_loads():
     theirs = nn.Linear(4, 3).double()
     prune.l1_unstructured(theirs, "weight", 0.5)
-    ours = scratch.PrunedLinear(Linear(4, 3, rng=numpy_generator(0)), np.ones((3, 4)))
+    ours = sizes.PrunedLinear(Linear(4, 3, rng=numpy_generator(0)), np.ones((3, 4)))
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
     x = numpy_generator(1).normal(size=(2, 5, 4))
@@ -167,20 +164,20 @@ def test_a_pruned_torch_layer_loads():
 
 def test_importance_may_be_anything():
     net, _ = networks()
-    scratch.prune_layers(net, 0.5, "layer", lambda w: -np.abs(w))
+    sizes.prune_layers(net, 0.5, "layer", lambda w: -np.abs(w))
     layer = net[1]
     kept = np.abs(layer.weight_orig.data)[layer.weight_mask.data == 1]
     gone = np.abs(layer.weight_orig.data)[layer.weight_mask.data == 0]
     assert kept.max() < gone.min()
     x = torch.tensor([[-2.0, 1.0]])
-    np.testing.assert_array_equal(scratch.magnitude(x.numpy()), twin.magnitude(x))
+    np.testing.assert_array_equal(sizes.magnitude(x.numpy()), twin.magnitude(x))
 
 
-# ------------------------------------------------------------------------ adding units
+# ---- adding units --------------------------------------------------------------------
 
 
 def test_uniform():
-    for module, rng in ((scratch, numpy_generator(0)), (twin, torch_generator(0))):
+    for module, rng in ((sizes, numpy_generator(0)), (twin, torch_generator(0))):
         drawn = np.asarray(module.uniform(500, 2, rng=rng))
         assert drawn.shape == (500, 2)
         assert -1 <= drawn.min() < -0.98
@@ -188,7 +185,7 @@ def test_uniform():
 
 
 def test_has_flattened():
-    for module in (scratch, twin):
+    for module in (sizes, twin):
         flat = module.has_flattened
         assert not flat([], 1, 0.5)
         assert not flat([1.0], 1, 0.5)
@@ -224,7 +221,7 @@ def test_a_new_unit_leaves_the_others(same_numbers):
     ours, theirs = two_nets(3, 2)
     before = {k: v.copy() for k, v in ours.state_dict().items()}
     rng, same = same_numbers()
-    scratch.add_unit(ours, rng=rng)
+    sizes.add_unit(ours, rng=rng)
     twin.add_unit(theirs, rng=same)
     same_state(ours, theirs)
     after = ours.state_dict()
@@ -243,7 +240,7 @@ def test_dynamic_node_creation(same_numbers):
     x, y = 2 * x, y[:, None]
     rng, same = same_numbers()
     how = {"lr": 0.5, "steps": 400, "window": 20, "slope": 0.02, "max_units": 5}
-    losses, units = scratch.dynamic_node_creation(ours, x, y, **how, rng=rng)
+    losses, units = sizes.dynamic_node_creation(ours, x, y, **how, rng=rng)
     t = map(torch.tensor, (x, y))
     told, width = twin.dynamic_node_creation(theirs, *t, **how, rng=same)
     assert units == width
@@ -257,15 +254,15 @@ def test_dynamic_node_creation(same_numbers):
     for start, end in zip([0, *grown], grown, strict=False):
         assert end - start > how["window"]
         stretch = losses[start:end]
-        assert scratch.has_flattened(stretch, 20, 0.02)
-        assert not scratch.has_flattened(stretch[:-1], 20, 0.02)
+        assert sizes.has_flattened(stretch, 20, 0.02)
+        assert not sizes.has_flattened(stretch[:-1], 20, 0.02)
 
 
 def test_it_stops_at_the_goal():
     net, _ = two_nets()
     x, y = np.array([[0.0], [1.0]]), np.array([[0.3], [0.4]])
     how = {"lr": 0.5, "window": 10, "slope": 0.01, "max_units": 3, "goal": 1e-3}
-    losses, _ = scratch.dynamic_node_creation(
+    losses, _ = sizes.dynamic_node_creation(
         net, x, y, steps=500, **how, rng=numpy_generator(0)
     )
     assert losses[-1] <= 1e-3 < losses[-2]
@@ -279,12 +276,12 @@ def test_float32_stays_float32():
     )
     x = np.ones((3, 1), "f4")
     how = {"lr": 0.1, "steps": 9, "window": 1, "slope": 9.0, "max_units": 3}
-    scratch.dynamic_node_creation(net, x, x, **how, rng=numpy_generator(0))
+    sizes.dynamic_node_creation(net, x, x, **how, rng=numpy_generator(0))
     assert net[0].out_features == 3
     assert {p.dtype for p in net.parameters()} == {np.dtype("f4")}
-    scratch.prune_layers(net, 0.5)
+    sizes.prune_layers(net, 0.5)
     assert net(x).dtype == "f4"
-    cascade = scratch.CascadeCorrelation(4, 5, rng=numpy_generator(0))
+    cascade = sizes.CascadeCorrelation(4, 5, rng=numpy_generator(0))
     line = np.arange(6, dtype="f4")[:, None]
     cascade.fit(line, 2 * np.cos(2 * line), 2, 0.01)
     assert len(cascade.frozen) == 2
@@ -292,23 +289,22 @@ def test_float32_stays_float32():
     assert {a.dtype for a in arrays} == {np.dtype("f4")}
 
 
-# ----------------------------------------------------------------- cascade-correlation
+# ---- cascade-correlation -------------------------------------------------------------
 
 
-@few
 @given(seeds, st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), kinds)
 def test_candidate_score(seed, n, c, o, dtype):
     rng = numpy_generator(seed)
     value, residual = (rng.normal(size=(n, k)).astype(dtype) for k in (c, o))
     dy = rng.normal(size=c).astype(dtype)
-    ours = scratch.candidate_score(value, residual)
+    ours = sizes.candidate_score(value, residual)
     v, e = (torch.tensor(z, requires_grad=True) for z in (value, residual))
     told = twin.candidate_score(v, e)
     low = dtype == "f4"
     close(ours, told, low)
     gradients = torch.autograd.grad(told, (v, e), torch.tensor(dy))
     for g, t in zip(
-        scratch.candidate_score_backward(dy, value, residual), gradients, strict=True
+        sizes.candidate_score_backward(dy, value, residual), gradients, strict=True
     ):
         if n > 1:  # with one example all is 0, and so is the sign of rounding
             close(g, t, low)
@@ -329,26 +325,25 @@ def test_candidate_score(seed, n, c, o, dtype):
 
 
 def test_candidate_score_on_the_engine():
-    score = register(scratch.candidate_score, scratch.candidate_score_backward)
+    score = register(sizes.candidate_score, sizes.candidate_score_backward)
     rng = numpy_generator(0)
     value, residual = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
     t = Tensor(value, True)
     score(t, residual).sum().backward()
 
     def total(value):
-        return scratch.candidate_score(value, residual).sum()
+        return sizes.candidate_score(value, residual).sum()
 
     np.testing.assert_allclose(t.grad.data, numeric_gradient(total, value), atol=1e-7)
 
 
-@few
 @given(seeds, st.integers(1, 30))
 def test_candidates_climb_as_by_rprop_of_torch(seed, steps):
     rng = numpy_generator(seed)
     features, residual = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
     start = rng.uniform(-1, 1, (4, 3))
     kept = start.copy()
-    ours = scratch.train_candidates(features, residual, start, steps=steps)
+    ours = sizes.train_candidates(features, residual, start, steps=steps)
     t = map(torch.tensor, (features, residual, start))
     close(ours, twin.train_candidates(*t, steps=steps))
     np.testing.assert_array_equal(start, kept)
@@ -364,7 +359,7 @@ def two_spirals():
 
 def test_two_spirals_are_learned():
     x, y = two_spirals()
-    net = scratch.CascadeCorrelation(rng=numpy_generator(0)).fit(x, y, 25)
+    net = sizes.CascadeCorrelation(rng=numpy_generator(0)).fit(x, y, 25)
     assert (np.sign(net(x)) == y).all()
     assert 10 <= len(net.frozen) <= 20
     assert len(net.errors) == len(net.frozen) + 1
@@ -377,7 +372,7 @@ def test_cascade_twin(same_numbers):
     x, labels = spirals(40, rng=numpy_generator(0))
     y = np.stack([2.0 * labels - 1, x[:, 0] ** 2], axis=1)
     rng, same = same_numbers()
-    ours = scratch.CascadeCorrelation(5, 20, rng=rng).fit(x, y, 4, 0.01)
+    ours = sizes.CascadeCorrelation(5, 20, rng=rng).fit(x, y, 4, 0.01)
     theirs = twin.CascadeCorrelation(5, 20, rng=same)
     theirs.fit(*map(torch.tensor, (x, y)), 4, 0.01)
     assert len(ours.frozen) == len(theirs.frozen) == 4
@@ -385,14 +380,14 @@ def test_cascade_twin(same_numbers):
     for a, b in zip(ours.frozen, theirs.frozen, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
     np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)), atol=1e-8)
-    early = scratch.CascadeCorrelation(2, 3, rng=numpy_generator(0)).fit(x, x, 4, 0.01)
+    early = sizes.CascadeCorrelation(2, 3, rng=numpy_generator(0)).fit(x, x, 4, 0.01)
     assert len(early.frozen) == 0  # linear, so no unit is needed
 
 
 def test_old_units_stay_as_they_are():
     x, y = two_spirals()
     few, more = (
-        scratch.CascadeCorrelation(4, 20, rng=numpy_generator(0)).fit(x, y, n)
+        sizes.CascadeCorrelation(4, 20, rng=numpy_generator(0)).fit(x, y, n)
         for n in (2, 4)
     )
     for a, b in zip(few.frozen, more.frozen, strict=False):

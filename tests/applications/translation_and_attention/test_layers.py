@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.applications.translation_and_attention import layers_pytorch
@@ -49,7 +49,6 @@ def both(rng, sizes, dtype, **options):
     return ours, theirs
 
 
-@settings(max_examples=80)
 @given(st.data())
 def test_multi_head_attention_is_that_of_torch(data):
     draw = data.draw
