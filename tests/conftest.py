@@ -28,7 +28,7 @@ QUIET = [
 # The same draws on every machine, and a busy one is no failure; fewer of them in
 # `make test FAST=1`. To look further: pytest --hypothesis-profile=explore
 settings.register_profile("book", deadline=None, max_examples=30, derandomize=True)
-settings.register_profile("quick", deadline=None, max_examples=8, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=6, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile("book")
 

@@ -225,6 +225,7 @@ def test_without_ipywidgets_there_is_no_widget(shown, monkeypatch):
     assert module._widget(*parts) is None
 
 
+@pytest.mark.pages
 def test_live_figures_move_in_a_kernel():
     script = Path(__file__).with_name("live_kernel_check.py")
     done = subprocess.run(
