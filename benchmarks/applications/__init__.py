@@ -23,13 +23,8 @@ ROWS = [
         "attention_readable",
     ),
     Speed(
-        "attention_again",
-        "The same in tiles, which computes its exponentials again for the gradient",
         "attention_tiled",
-    ),
-    Speed(
-        "attention_tiled",
-        "Attention in tiles, batch of 4, length 1,024: forward and backward",
+        "Attention, batch of 4, length 1,024: forward and backward",
         "attention_tiled",
         {"length": 1024, "batch": 4},
         goal=(1.1, 0.9),
@@ -38,7 +33,7 @@ ROWS = [
     ),
     Sweep(
         "attention_length",
-        "Attention in tiles, batch of 4: length",
+        "Attention, batch of 4: length",
         "attention_tiled",
         {n: {"length": n, "batch": 4} for n in (32, 64, 128, 256, 512, 1024)},
     ),
@@ -49,14 +44,8 @@ ROWS = [
         goal=1.25,
     ),
     Peak(
-        "attention_again_memory",
-        "The same in tiles, which computes its exponentials again for the gradient",
-        "attention_tiled",
-        goal=1.25,
-    ),
-    Peak(
         "attention_tiled_memory",
-        "Attention in tiles, batch of 4, length 1,024: peak memory beyond the inputs",
+        "Attention, batch of 4, length 1,024: peak memory beyond the inputs",
         "attention_tiled",
         {"length": 1024, "batch": 4},
         goal=1.25,

@@ -3,7 +3,7 @@
 from benchmarks.applications import inputs
 
 
-def attention_tiled(length=128, batch=16, keep=False):
+def attention(length=128, batch=16):
     from dlbook_lib.applications.translation_and_attention.tiled import (
         attention_keys_by_queries,
     )
@@ -11,14 +11,13 @@ def attention_tiled(length=128, batch=16, keep=False):
     *given, dy = inputs.attention(length, batch)
 
     def step():
-        y, pull = attention_keys_by_queries(*given, keep=keep)
+        y, pull = attention_keys_by_queries(*given)
         return y, *pull(dy)
 
     return step
 
 
-def attention(length=128, batch=16):
-    return attention_tiled(length, batch, keep=None)
+attention_tiled = attention
 
 
 def attention_readable(length=128, batch=16):

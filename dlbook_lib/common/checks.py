@@ -79,17 +79,14 @@ def as_float(x, name, *, ndim=None, empty=False):
     try np.asarray(x, dtype=float)
     """
     x = _as_array(x, name)
-    require(
-        np.issubdtype(x.dtype, np.inexact),
-        f"{name} must hold floating-point numbers, not {x.dtype} (shape {x.shape}); "
-        f"try np.asarray({name}, dtype=float)",
-        TypeError,
-    )
+    if x.dtype.kind not in "fc":  # most often it is, so the sentences can wait
+        sentence = f"{name} must hold floating-point numbers, not {x.dtype}"
+        advice = f"(shape {x.shape}); try np.asarray({name}, dtype=float)"
+        require(False, f"{sentence} {advice}", TypeError)
     if ndim is not None:
         check_ndim(x, name, ndim)
-    require(
-        empty or x.size, f"{name} is empty (shape {x.shape}); pass at least one example"
-    )
+    if not empty and not x.size:
+        require(False, f"{name} is empty (shape {x.shape}); pass at least one example")
     return x
 
 
@@ -243,11 +240,10 @@ def check_ndim(x, name, ndim):
     reshape it, or add an axis with [None]
     """
     allowed = ndim if isinstance(ndim, tuple) else (ndim,)
-    require(
-        np.ndim(x) in allowed,
-        f"{name} must have {' or '.join(map(str, allowed))} dimensions, not "
-        f"{np.ndim(x)} (shape {np.shape(x)}); reshape it, or add an axis with [None]",
-    )
+    if np.ndim(x) not in allowed:
+        numbers, advice = " or ".join(map(str, allowed)), "or add an axis with [None]"
+        sentence = f"{name} must have {numbers} dimensions, not {np.ndim(x)}"
+        require(False, f"{sentence} (shape {np.shape(x)}); reshape it, {advice}")
 
 
 def check_same_shape(**arrays):

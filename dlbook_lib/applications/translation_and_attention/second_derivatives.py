@@ -59,9 +59,7 @@ def _dot_product_attention(query, key, value, attn_mask=None):
     return _scaled_dot_product_attention(query, key, value, attn_mask, scale=1.0)
 
 
-def _attention_keys_by_queries(
-    query, key, value, is_causal=False, scale=None, keep=None
-):
+def _attention_keys_by_queries(query, key, value, is_causal=False, scale=None):
     options = None, 0.0, is_causal, scale
     return _scaled_dot_product_attention(query, key, value, *options)
 

@@ -1,8 +1,10 @@
 r"""Scaled dot-product attention by tiles of scores that fit into the cache.
 
-It computes what `scratch.scaled_dot_product_attention` does, faster, and if asked
-without ever holding all scores. A forward pass leaves ready what its backward needs.
+It computes what `scratch.scaled_dot_product_attention` does, faster, and never holds
+all scores. A forward pass leaves ready what its backward needs.
 """
+
+import math
 
 import numpy as np
 
@@ -11,12 +13,11 @@ from dlbook_lib.common.checks import (
     as_float,
     check_in,
     check_positive,
-    check_same_shape,
     require,
 )
 
 
-def tiles(groups, length, source, budget=2**18):
+def tiles(groups, length, source, budget=2**17):
     """Slices of groups and of queries whose scores fit into the cache.
 
     Parameters
@@ -47,51 +48,7 @@ def tiles(groups, length, source, budget=2**18):
     ]
 
 
-def rooms_for(plan, source, is_causal, keep, dtype=float):
-    """Memory for the scores of each tile: a piece of its own, or the same for all.
-
-    Parameters
-    ----------
-    plan : list of (slice, slice)
-        As `tiles` gives it.
-    source : int
-        S, the number of keys.
-    is_causal : bool
-        Whether no query of a tile sees a key after the last of them.
-    keep : bool
-        Whether each tile has memory of its own.
-    dtype : dtype
-
-    Returns
-    -------
-    list of ndarray (g, S, l)
-        With fewer than S keys where `is_causal` allows it.
-
-    >>> plan = tiles(1, 4, 4, budget=8)
-    >>> [room.shape for room in rooms_for(plan, 4, True, True)]
-    [(1, 2, 2), (1, 4, 2)]
-    """
-    check_positive(source, "source", integer=True, zero=True)
-    for name, flag in ("is_causal", is_causal), ("keep", keep):
-        check_in(flag, name, (True, False))
-    shapes = [
-        (
-            i.stop - i.start,
-            min(j.stop, source) if is_causal else source,
-            j.stop - j.start,
-        )
-        for i, j in plan
-    ]
-    sizes = [int(np.prod(shape)) for shape in shapes]
-    space = np.empty(sum(sizes) if keep else max(sizes, default=0), dtype)
-    starts = np.cumsum([0, *sizes]) if keep else [0] * len(plan)
-    return [
-        space[at : at + n].reshape(shape)
-        for at, n, shape in zip(starts, sizes, shapes, strict=False)
-    ]
-
-
-def exponentials(query, key, first=0, is_causal=False, bounded=False, out=None):
+def _exponentials(query, key, first=0, is_causal=False, bounded=False):
     r"""What a softmax divides, :math:`e^{s}`, kept as keys × queries.
 
     To find the largest score of a query, or their sum, NumPy then adds whole rows to
@@ -109,26 +66,16 @@ def exponentials(query, key, first=0, is_causal=False, bounded=False, out=None):
     bounded : bool
         Whether no score can be so large that its exponential overflows; else each
         query's largest is subtracted first.
-    out : ndarray (g, S, l), optional
-        Where to write.
 
     Returns
     -------
     ndarray (g, S, l)
 
-    >>> exponentials(np.zeros((1, 2, 1)), np.ones((1, 2, 1)), is_causal=True)
+    >>> _exponentials(np.zeros((1, 2, 1)), np.ones((1, 2, 1)), is_causal=True)
     array([[[1., 1.],
             [0., 1.]]])
     """
-    query = as_float(query, "query", ndim=3, empty=True)
-    key = as_float(key, "key", ndim=3, empty=True)
-    fits = query.shape[::2] == key.shape[::2]
-    check_positive(first, "first", integer=True, zero=True)
-    for name, flag in ("is_causal", is_causal), ("bounded", bounded):
-        check_in(flag, name, (True, False))
-    sentence = f"query {query.shape} and key {key.shape} do not fit"
-    require(fits, f"{sentence}; they should be (g, l, E) and (g, S, E)")
-    scores = np.matmul(key, query.swapaxes(1, 2), out=out)
+    scores = key @ query.swapaxes(1, 2)
     if is_causal:
         keys, queries = map(np.arange, scores.shape[1:])
         np.copyto(scores, -np.inf, where=np.greater.outer(keys, queries + first))
@@ -137,17 +84,18 @@ def exponentials(query, key, first=0, is_causal=False, bounded=False, out=None):
     return np.exp(scores, out=scores)
 
 
-def attention_keys_by_queries(
-    query, key, value, is_causal=False, scale=None, keep=None
-):
+def attention_keys_by_queries(query, key, value, is_causal=False, scale=None):
     r"""The same as `scaled_dot_product_attention`, in passes that stay in the cache.
 
-    Four things make it fast. Scores are kept as keys × queries, a tile at a time. A
-    column of ones beside the values lets the product that adds up the values add up the
-    weights too, :math:`[\sum_ie^{s_i}v_i,\ \sum_ie^{s_i}]`, so that L × Ev numbers
-    are divided instead of L × S. A column beside dy does the same for the gradient. And
-    since :math:`|s|\le\lVert q\rVert\lVert k\rVert`, most often no exponential can
+    Four things make it fast. Scores are kept as keys × queries, a tile at a time. The
+    sum of a query's weights is a product with ones, and divides the mean of the values,
+    L × Ev numbers instead of L × S. A column of ones beside the values lets a product
+    subtract for the gradient what softmax subtracts. And since
+    :math:`|s|\le\lVert q\rVert\lVert k\rVert`, most often no exponential can
     overflow, and the largest score need not be found.
+
+    The gradient computes the exponentials again, so that memory grows as L + S instead
+    of L × S.
 
     Parameters
     ----------
@@ -156,10 +104,6 @@ def attention_keys_by_queries(
     value : array_like (..., S, Ev)
     is_causal, scale
         As in `scaled_dot_product_attention`.
-    keep : bool, optional
-        Whether exponentials stay for the gradient, S numbers for each query; else they
-        are computed again, and memory grows as L + S. Unless given they stay if they
-        take no more than 16 MB.
 
     Returns
     -------
@@ -176,87 +120,81 @@ def attention_keys_by_queries(
             [0.5, 0.5]]])
     """
     check_in(is_causal, "is_causal", (True, False))
-    check_in(keep, "keep", (True, False, None))
     q, k, v, _, scale = attention_inputs(query, key, value, None, False, scale)
-    batch, dtype = q.shape[:-2], np.result_type(q, k, v)
-    groups = int(np.prod(batch))
-    q, k, v = (x.reshape(groups, *x.shape[-2:]) for x in (q, k, v))
-    q, v = q * dtype.type(scale), with_column(v, np.ones(v.shape[:2], dtype))
+    batch, scale = q.shape[:-2], np.result_type(q, k, v).type(scale)
+    q, k, v = (x.reshape(int(np.prod(batch)), *x.shape[-2:]) for x in (q, k, v))
     longest = (np.einsum("gtd,gtd->gt", x, x).max(initial=0) for x in (q, k))
-    bounded = bool(np.sqrt(np.prod([*map(float, longest)])) < 40)  # e^40 is 2e17
-    if keep is None:
-        keep = groups * q.shape[1] * k.shape[1] * dtype.itemsize <= 2**24
-    plan = tiles(groups, q.shape[1], k.shape[1])
-    rooms = rooms_for(plan, k.shape[1], is_causal, keep, dtype)
-    y, total = means_by_tiles(q, k, v, is_causal, bounded, plan, rooms)
-    saved = q, k, v, y, total, scale, is_causal, bounded, plan, rooms, keep
+    size = abs(float(scale)) * math.sqrt(math.prod(map(float, longest)))
+    plan = tiles(*q.shape[:2], k.shape[1]) if k.shape[1] else []
+    how = scale, is_causal, bool(size < 40), plan  # e^40 is 2e17
+    y, total = means_by_tiles(q, k, v, *how)
 
     def pull(dy):
         dy, shape = as_float(dy, "dy", empty=True), (*batch, *y.shape[1:])
         require(
             dy.shape == shape, f"dy has shape {dy.shape} but the output has {shape}"
         )
+        saved = q, k, v, y, total, *how
         grads = attention_keys_by_queries_backward(dy.reshape(y.shape), *saved)
         return tuple(g.reshape(*batch, *g.shape[1:]) for g in grads)
 
     return y.reshape(*batch, *y.shape[1:]), pull
 
 
-def means_by_tiles(query, key, value, is_causal, bounded, plan, rooms):
+def means_by_tiles(query, key, value, scale, is_causal, bounded, plan):
     r"""The forward half of `attention_keys_by_queries`, a tile of scores at a time.
 
     Parameters
     ----------
     query : ndarray (G, L, E)
-        Scaled.
     key : ndarray (G, S, E)
-    value : ndarray (G, S, Ev + 1)
-        With a column of ones.
+    value : ndarray (G, S, Ev)
+    scale : float
+        What scores are multiplied by.
     is_causal, bounded
-        As in `exponentials`.
+        As in `_exponentials`.
     plan : list of (slice, slice)
         As `tiles` gives it.
-    rooms : list of ndarray (g, S, l)
-        As `rooms_for` gives it; the exponentials are left there.
 
     Returns
     -------
     output : ndarray (G, L, Ev)
     total : ndarray (G, L, 1)
-        The sum of the weights of each query, 1 for none.
+        The sum of the weights of each query, 1 where there are no keys.
 
-    >>> x, plan = np.ones((1, 2, 1)), tiles(1, 2, 2)
-    >>> v = with_column(x, x[..., 0])
-    >>> means_by_tiles(0 * x, x, v, False, True, plan, rooms_for(plan, 2, False, True))
+    >>> x = np.ones((1, 2, 1))
+    >>> means_by_tiles(x, x, x, 0.0, False, True, tiles(1, 2, 2))
     (array([[[1.],
             [1.]]]), array([[[2.],
             [2.]]]))
     """
-    sums = np.empty((*query.shape[:2], value.shape[2]), value.dtype)
-    for (i, j), room in zip(plan, rooms, strict=True):
-        seen = slice(room.shape[1])
-        p = exponentials(query[i, j], key[i, seen], j.start, is_causal, bounded, room)
-        np.matmul(p.swapaxes(1, 2), value[i, seen], out=sums[i, j])
-    total = np.where(sums[..., -1:] == 0, 1, sums[..., -1:])
-    return sums[..., :-1] / total, total
+    output = np.zeros((*query.shape[:2], value.shape[2]), value.dtype)
+    total = np.ones((*query.shape[:2], 1), value.dtype)
+    for i, j in plan:
+        seen = slice(j.stop if is_causal else None)
+        q, k = query[i, j] * scale, key[i, seen]
+        p = _exponentials(q, k, j.start, is_causal, bounded)
+        np.matmul(p.swapaxes(1, 2), value[i, seen], out=output[i, j])
+        total[i, j, 0] = (np.ones((1, p.shape[1]), p.dtype) @ p)[:, 0]
+        output[i, j] /= total[i, j]
+        del p  # the next tile takes its memory, which is in the cache
+    return output, total
 
 
-def with_column(x, column):
+def _with_column(x, column):
     """Matrices (g, n, d) with a further column (g, n), as (g, n, d + 1).
 
-    >>> with_column(np.zeros((1, 2, 1)), np.ones((1, 2)))
+    >>> _with_column(np.zeros((1, 2, 1)), np.ones((1, 2)))
     array([[[0., 1.],
             [0., 1.]]])
     """
-    x, column = as_float(x, "x", empty=True), as_float(column, "column", empty=True)
     wide = np.empty((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
-    check_same_shape(column=column, one_of_x=wide[..., 0])
     wide[..., :-1], wide[..., -1] = x, column
     return wide
 
 
 def attention_keys_by_queries_backward(
-    dy, query, key, value, output, total, scale, is_causal, bounded, plan, rooms, keep
+    dy, query, key, value, output, total, scale, is_causal, bounded, plan
 ):
     r"""Gradients of `attention_keys_by_queries`, from what it has left ready.
 
@@ -268,30 +206,28 @@ def attention_keys_by_queries_backward(
     ----------
     dy, output : ndarray (G, L, Ev)
     query : ndarray (G, L, E)
-        Scaled.
     key : ndarray (G, S, E)
-    value : ndarray (G, S, Ev + 1)
-        With the column of ones.
+    value : ndarray (G, S, Ev)
     total : ndarray (G, L, 1)
-    scale, is_causal, bounded, plan, rooms, keep
-        As `attention_keys_by_queries` has them.
+    scale, is_causal, bounded, plan
+        As in `means_by_tiles`.
 
     Returns
     -------
     dquery, dkey, dvalue : ndarray (G, L, E), (G, S, E), (G, S, Ev)
     """
-    delta = dy / total
-    delta = with_column(delta, -np.einsum("gtd,gtd->gt", delta, output))
-    dquery, dkey = np.empty_like(query), np.zeros_like(key)
-    dvalue = np.zeros_like(value)
-    spare = rooms_for(plan, key.shape[1], is_causal, False, value.dtype)
-    for (i, j), p, dscores in zip(plan, rooms, spare, strict=True):
-        seen = slice(p.shape[1])
-        if not keep:
-            exponentials(query[i, j], key[i, seen], j.start, is_causal, bounded, p)
-        dvalue[i, seen] += p @ delta[i, j]
-        np.matmul(value[i, seen], delta[i, j].swapaxes(1, 2), out=dscores)
+    dquery, dkey, dvalue = map(np.zeros_like, (query, key, value))
+    for i, j in plan:
+        seen = slice(j.stop if is_causal else None)
+        q, values = query[i, j] * scale, _with_column(value[i, seen], 1)
+        p = _exponentials(q, key[i, seen], j.start, is_causal, bounded)
+        delta = dy[i, j] / total[i, j]
+        dvalue[i, seen] += p @ delta
+        share = np.einsum("gtd,gtd->gt", delta, output[i, j])
+        dscores = values @ _with_column(delta, -share).swapaxes(1, 2)
         dscores *= p
-        dkey[i, seen] += dscores @ query[i, j]
+        dkey[i, seen] += dscores @ q
         np.matmul(dscores.swapaxes(1, 2), key[i, seen], out=dquery[i, j])
-    return dquery * query.dtype.type(scale), dkey, dvalue[..., :-1]
+        del p, dscores  # the next tile takes their memory, which is in the cache
+    dquery *= scale
+    return dquery, dkey, dvalue

@@ -175,8 +175,9 @@ def max_pool2d_by_halves(input):
 
     Two passes of `np.maximum` and no index, one channel at a time, which stays in the
     cache. What remains for the gradient is who has won, one byte instead of a number.
-    Columns are copied apart first: then every pass runs through memory in order.
-    Batch-last in memory, as from `conv2d_by_rows`, nothing else is copied.
+    The corners of the windows are copied apart first: then every pass runs through
+    memory in order. Batch-last in memory, as from `conv2d_by_rows`, nothing else is
+    copied.
 
     Parameters
     ----------
@@ -199,19 +200,26 @@ def max_pool2d_by_halves(input):
     if input.ndim == 3:
         y, pull = max_pool2d_by_halves(input[None])
         return y[0], lambda dy: pull(np.asarray(dy)[None])[0]
-    x = batch_last(input)[:, : 2 * oh, : 2 * ow]
+    x = _corners(batch_last(input))
     y = np.empty((len(x), oh, ow, len(input)), x.dtype)
-    left = np.empty((len(x), 2 * oh, ow, len(input)), bool)
-    top = np.empty(y.shape, bool)
-    a, b = np.empty((2, *left.shape[1:]), x.dtype)  # columns 0, 2, … and 1, 3, …
+    left, top = np.empty(y.shape[:1] + x.shape[2:], bool), np.empty(y.shape, bool)
+    corners = a, b = np.empty(x.shape[1:], x.dtype)  # left and right columns
     for c in range(len(x)):
-        a[...], b[...] = x[c, :, ::2], x[c, :, 1::2]
+        corners[...] = x[c]
         np.greater_equal(a, b, out=left[c])
-        np.maximum(a, b, out=a)  # (2 OH, OW, N)
-        np.greater_equal(a[::2], a[1::2], out=top[c])
-        np.maximum(a[::2], a[1::2], out=y[c])
+        np.maximum(a, b, out=a)  # (2, OH, OW, N)
+        np.greater_equal(a[0], a[1], out=top[c])
+        np.maximum(a[0], a[1], out=y[c])
     saved = input.shape, left, top
     return np.moveaxis(y, -1, 0), lambda dy: max_pool2d_by_halves_backward(dy, *saved)
+
+
+def _corners(x):
+    """A view (C, 2, 2, H // 2, W // 2, N) of `x` (C, H, W, N): column, row, window."""
+    channels, h, w, n = x.shape
+    even = x[:, : h // 2 * 2, : w // 2 * 2]
+    windows = even.reshape(channels, h // 2, 2, w // 2, 2, n)
+    return windows.transpose(0, 4, 2, 1, 3, 5)
 
 
 def max_pool2d_by_halves_backward(dy, shape, left, top):
@@ -225,8 +233,8 @@ def max_pool2d_by_halves_backward(dy, shape, left, top):
     dy : array_like (N, C, H // 2, W // 2)
     shape : tuple of int
         That of the input, (N, C, H, W).
-    left : ndarray of bool (C, 2 (H // 2), W // 2, N)
-        Where the left one of two columns has won.
+    left : ndarray of bool (C, 2, H // 2, W // 2, N)
+        Where the left one of two columns has won, in the upper row and in the lower.
     top : ndarray of bool (C, H // 2, W // 2, N)
         Where the upper one of two rows has won.
 
@@ -235,7 +243,7 @@ def max_pool2d_by_halves_backward(dy, shape, left, top):
     ndarray (N, C, H, W)
         A view of an array that lies batch-last in memory.
 
-    >>> left, top = np.array([[[[True]], [[False]]]]), np.array([[[[False]]]])
+    >>> left, top = np.array([[[[[True]]], [[[False]]]]]), np.array([[[[False]]]])
     >>> max_pool2d_by_halves_backward([[[[10.0]]]], (1, 1, 2, 2), left, top)
     array([[[[ 0.,  0.],
              [ 0., 10.]]]])
@@ -245,13 +253,15 @@ def max_pool2d_by_halves_backward(dy, shape, left, top):
     require(dy.shape == wanted, f"dy has shape {dy.shape} but the output has {wanted}")
     dy, odd = batch_last(dy), h % 2 or w % 2
     dx = (np.zeros if odd else np.empty)((channels, h, w, n), dy.dtype)
-    even = dx[:, : h // 2 * 2, : w // 2 * 2]
-    rows, part = np.empty((2, *left.shape[1:]), dy.dtype)
+    rows = np.empty(left.shape[1:], dy.dtype)
+    corners = a, b = np.empty((2, *rows.shape), dy.dtype)
+    places = _corners(dx)
     for c in range(channels):
-        np.multiply(dy[c], top[c], out=rows[::2])
-        np.subtract(dy[c], rows[::2], out=rows[1::2])
-        even[c, :, ::2] = np.multiply(rows, left[c], out=part)
-        even[c, :, 1::2] = np.subtract(rows, part, out=part)
+        np.multiply(dy[c], top[c], out=rows[0])
+        np.subtract(dy[c], rows[0], out=rows[1])
+        np.multiply(rows, left[c], out=a)
+        np.subtract(rows, a, out=b)
+        places[c] = corners
     return np.moveaxis(dx, -1, 0)
 
 

@@ -500,7 +500,9 @@ def batch_norm_by_channel(input, weight, bias, eps=1e-5):
 
     `batch_norm` walks through all of `input` for each of its small steps, and each
     time the numbers come from main memory. A single channel stays in the cache from
-    the first step to the last.
+    the first step to the last. The variance is the mean square less the square of the
+    mean, which needs no centred copy; where the mean is larger than the deviation that
+    difference would lose digits, and the channel is centred first.
 
     Parameters
     ----------
@@ -536,11 +538,15 @@ def batch_norm_by_channel(input, weight, bias, eps=1e-5):
     ones = np.ones(numbers, input.dtype)  # a sum is a product with it, and faster
     for c in range(len(x)):
         one = x[c].reshape(-1)  # (numbers,), a copy only where they lie apart
-        mean[c] = one.dot(ones) / numbers
-        t = np.subtract(one, mean[c], out=y[c])
-        inv_std[c] = 1 / np.sqrt(t.dot(t) / numbers + eps)
-        t *= weight[c] * inv_std[c]
-        t += bias[c]
+        shift = mean[c] = one.dot(ones) / numbers
+        var = one.dot(one) / numbers - shift * shift
+        if not var >= shift * shift:
+            one, shift = one - shift, 0
+            var = one.dot(one) / numbers
+        inv_std[c] = 1 / np.sqrt(var + eps)
+        factor = weight[c] * inv_std[c]
+        t = np.multiply(one, factor, out=y[c])
+        t += bias[c] - shift * factor
     saved = input, weight, mean, inv_std
     y = y.reshape(x.shape).transpose(np.argsort(axes))  # (N, C, ...)
     return y, lambda dy: batch_norm_by_channel_backward(dy, *saved)
@@ -575,13 +581,15 @@ def batch_norm_by_channel_backward(dy, input, weight, mean, inv_std):
     dx = np.empty((len(x), input.size // len(x)), input.dtype)
     dweight, dbias = np.empty((2, len(x)), input.dtype)
     ones = np.ones_like(dx[0])
-    for c in range(len(x)):
-        d = dy[c].reshape(-1)
-        t = np.subtract(x[c].reshape(-1), mean[c], out=dx[c])
+    for c in reversed(range(len(x))):  # the last is still in the cache
+        d, one, shift = dy[c].reshape(-1), x[c].reshape(-1), mean[c]
+        if not abs(shift) * inv_std[c] <= 1:
+            one, shift = one - shift, 0
         dbias[c] = d.dot(ones)
-        dweight[c] = d.dot(t) * inv_std[c]
-        t *= -dweight[c] * inv_std[c] / len(d)
+        dweight[c] = (d.dot(one) - shift * dbias[c]) * inv_std[c]
+        slope = -dweight[c] * inv_std[c] / len(d)
+        t = np.multiply(one, slope, out=dx[c])
         t += d
-        t -= dbias[c] / len(d)
+        t -= dbias[c] / len(d) + slope * shift
         t *= weight[c] * inv_std[c]
     return dx.reshape(x.shape).transpose(np.argsort(axes)), dweight, dbias

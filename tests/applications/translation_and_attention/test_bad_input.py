@@ -37,11 +37,8 @@ from dlbook_lib.applications.translation_and_attention.scratch import (
 from dlbook_lib.applications.translation_and_attention.tiled import (
     attention_keys_by_queries,
     attention_keys_by_queries_backward,
-    exponentials,
     means_by_tiles,
-    rooms_for,
     tiles,
-    with_column,
 )
 from dlbook_lib.common.rng import numpy_generator
 from tests.feedforward.bad_input import (
@@ -58,7 +55,7 @@ from tests.feedforward.bad_input import (
 )
 
 RNG, FLAG = numpy_generator(0), Choice(True, False)
-KEEP, SCALE = Choice(True, False, None), Number(skip=("None",))
+SCALE = Number(skip=("None",))
 Q, K, V = Floats("N", "L", "E"), Floats("N", "S", "E"), Floats("N", "S", "V")
 QUERY = {"query": Q, "key": K, "value": V}
 MASK = {"attn_mask": Floats("L", "S", optional=True, skip=("length 1", "first axis"))}
@@ -80,7 +77,6 @@ LAYER |= {"value": Floats("S", "N", 5)}
 SIZES = {"kdim": Whole(skip=("None",)), "vdim": Whole(skip=("None",))}
 LENGTHS = Labels(3, classes=4, skip=("too high", "axis 0"))
 FEW = Floats("N", "L", "S", skip=("in front", "first axis"))
-GROUPS = {"query": Floats("g", "L", "E"), "key": Floats("g", "S", "E")}
 CALLS = [
     Call(causal_mask, length=Whole(0), source=Whole(0, skip=("None",))),
     Call(padding_mask, lengths=LENGTHS, size=Given(7)),
@@ -99,17 +95,7 @@ CALLS = [
     Call(additive_scores, **ADDITIVE),
     Call(additive_scores_backward, dy=SCORES, **ADDITIVE),
     Call(tiles, groups=Whole(0), length=Whole(0), source=Whole(0), budget=Whole()),
-    Call(
-        rooms_for,
-        plan=Given(tiles(1, 2, 3)),
-        source=Whole(0),
-        is_causal=FLAG,
-        keep=FLAG,
-        dtype=Given(float),
-    ),
-    Call(exponentials, **GROUPS, first=Whole(0), is_causal=FLAG, bounded=FLAG),
-    Call(with_column, x=Floats("g", "L", "E"), column=Floats("g", "L")),
-    Call(attention_keys_by_queries, **QUERY, is_causal=FLAG, scale=SCALE, keep=KEEP),
+    Call(attention_keys_by_queries, **QUERY, is_causal=FLAG, scale=SCALE),
     Call(split_heads, input=Floats("N", "L", 6, skip=("reverse",)), num_heads=Given(2)),
     Call(split_heads, input=Given(np.ones((1, 1, 12))), num_heads=Whole()),
     Call(merge_heads, input=Floats("N", "H", "L", "D")),
@@ -192,7 +178,6 @@ BAD_CALLS = [
     (lambda: MultiheadAttention(4, 2, rng=None), "MultiheadAttention: rng must be"),
     (lambda: AdditiveAttention(1, 1, 1, rng=3), "AdditiveAttention: rng must be"),
     (lambda: attention_keys_by_queries(X, X, X)[1](X[:1]), "pull: dy has shape"),
-    (lambda: exponentials(X, X[:1]), "exponentials: query .* do not fit"),
 ]
 
 

@@ -77,11 +77,11 @@ def test_scaled_products(case, is_causal, scale):
     same_twice(y + 1.0, twin.attend(scores, v, mask) + 1, a, b)
 
 
-@given(cases(), st.booleans(), st.sampled_from([None, -0.5]), st.booleans())
-def test_the_kernel_by_tiles(case, is_causal, scale, keep):
+@given(cases(), st.booleans(), st.sampled_from([None, -0.5]))
+def test_the_kernel_by_tiles(case, is_causal, scale):
     *arrays, _ = case
     a, b = leaves(arrays)
-    y = twice.attention_keys_by_queries(*a, is_causal, scale, keep)
+    y = twice.attention_keys_by_queries(*a, is_causal, scale)
     q, k, v, mask, scale = twin.attention_inputs(*b, None, is_causal, scale)
     same_twice(y + 1.0, twin.attend((q * scale) @ k.mT, v, mask) + 1, a, b)
 

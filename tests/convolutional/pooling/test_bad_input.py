@@ -37,7 +37,7 @@ CALLS = [
         scratch.max_pool2d_by_halves_backward,
         dy=Floats(2, 3, 3, 4),
         shape=Given((2, 3, 6, 8)),
-        left=Given(np.ones((3, 6, 4, 2), bool)),
+        left=Given(np.ones((3, 2, 3, 4, 2), bool)),
         top=Given(np.ones((3, 3, 4, 2), bool)),
     ),
     Call(scratch.avg_pool2d, input=IMAGE, kernel_size=KERNEL, stride=STRIDE),

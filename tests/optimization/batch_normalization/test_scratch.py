@@ -13,6 +13,7 @@ from dlbook_lib.optimization.batch_normalization.scratch import (
     batch_norm,
     batch_norm_backward,
     batch_norm_by_channel,
+    channelwise,
     group_norm,
     instance_norm,
     layer_norm,
@@ -216,8 +217,9 @@ LAYOUTS = {
 @shapes
 def test_channel_by_channel_gives_the_same(layout, other, shape):
     rng = numpy_generator(0)
-    x, dy = layout(rng.normal(size=shape) + 5), other(rng.normal(size=shape))
     w, b = rng.normal(size=(2, shape[1]))
+    far = channelwise(np.resize([0.0, 5.0], shape[1]), np.empty(shape))
+    x, dy = layout(rng.normal(size=shape) + far), other(rng.normal(size=shape))
     y, pull = batch_norm_by_channel(x, w, b, 1e-3)
     expected = batch_norm(x, None, None, w, b, True, eps=1e-3)
     np.testing.assert_allclose(y, expected, atol=1e-12)
@@ -226,12 +228,19 @@ def test_channel_by_channel_gives_the_same(layout, other, shape):
         np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
-def test_channel_by_channel_is_as_good_in_float32():
+@pytest.mark.parametrize("mean", [0.0, 0.9, -1.1, 30.0, 1e4])
+def test_channel_by_channel_is_as_good_in_float32(mean):
+    """Near the mean by the mean square, far from it centred first."""
     rng = numpy_generator(0)
-    x = (rng.normal(size=(16, 4, 14, 14)) + 30).astype("f4")
-    w, b = np.ones((2, 4), "f4")
-    exact = batch_norm(x.astype(float), None, None, w, b, True)
-    assert abs(batch_norm_by_channel(x, w, b)[0] - exact).max() < 3e-5
+    x = (rng.normal(size=(16, 4, 14, 14)) + mean).astype("f4")
+    dy, (w, b) = rng.normal(size=x.shape).astype("f4"), np.ones((2, 4), "f4")
+    y, pull = batch_norm_by_channel(x, w, b)
+    exact = x.astype(float), None, None, w, b, True
+    assert abs(y - batch_norm(*exact)).max() < 3e-6 + 2e-7 * abs(mean)  # mean rounded
+    dx, _, _, *rest = batch_norm_backward(dy.astype(float), *exact)
+    dinput, *sums = pull(dy)
+    assert abs(dinput - dx).max() < 3e-6 + 2e-8 * abs(mean)
+    assert abs(np.subtract(sums, rest)).max() < 1e-4 + 1.5e-5 * abs(mean)
 
 
 def test_empty_batches():
