@@ -121,13 +121,13 @@ class Times:
         return ratios[quarter], middle, ratios[-1 - quarter]
 
 
-def agree(answers, tolerance=1e-3):
+def agree(answers, tolerance=1e-4):
     """Refuse to compare sides that work out different things; the first is right."""
     (reference, expected), *others = answers.items()
     for name, found in others:
         pairs = zip(found, expected, strict=False)
         same = len(found) == len(expected) and all(
-            math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-6) for a, b in pairs
+            math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-8) for a, b in pairs
         )
         if not same:
             raise SideError(f"{name} finds {found} where {reference} finds {expected}")

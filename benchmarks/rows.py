@@ -94,7 +94,7 @@ class Speed:
     size: dict = field(default_factory=dict)
     goal: float | tuple | None = None
     stretch: float | tuple | None = None
-    flops: float | None = None  # multiplications and additions in products of matrices
+    flops: float | None = None  # that the task needs in products of matrices
     in_mean: bool = True  # whether the mean of all rows with a goal counts it
 
     def targets(self, side, ours):
@@ -195,6 +195,7 @@ class Peak:
     workload: str
     size: dict = field(default_factory=dict)
     goal: float | None = None
+    stretch: float | None = 1.1
 
     def run(self, bench):
         """Print megabytes and the ratio to the reference; Linux only."""
@@ -209,11 +210,11 @@ class Peak:
                 return {}
             bytes = statistics.median(peaks)
             reference = max(bytes, 1) if reference is None else reference
-            goal = self.goal if each is bench.ours else None
-            shown = "" if goal is None else f"{goal:.2f}"
+            both = [self.goal, self.stretch] if each is bench.ours else [None, None]
+            shown = ["" if n is None else f"{n:.2f}" for n in both]
             ratio = f"{bytes / reference:.2f}"
-            lines.append([side.name, f"{bytes / 1e6:.1f} MB", ratio, shown])
-        table(self.title, ["", "peak", "ratio", "goal"], lines)
+            lines.append([side.name, f"{bytes / 1e6:.1f} MB", ratio, *shown])
+        table(self.title, ["", "peak", "ratio", "goal", "stretch"], lines)
         return {}
 
 

@@ -7,7 +7,10 @@ REFERENCE = Side("PyTorch", f"{__name__}.pytorch")
 OURS = Side("ours", f"{__name__}.ours")
 PEERS = {name: f"{__name__}.peer_{name}" for name in ("autograd", "mygrad", "jax")}
 
-PRODUCT = 2 * 16 * 4 * 128 * 128 * 16  # of queries with keys
+# Of queries with keys. The task has two such products in the forward pass and four in
+# the backward; that ours then multiplies queries with keys again is not counted.
+PRODUCT = 2 * 16 * 4 * 128 * 128 * 16
+LONG = {"length": 1024, "batch": 4}
 ROWS = [
     Speed(
         "attention",
@@ -25,8 +28,8 @@ ROWS = [
     Speed(
         "attention_tiled",
         "Attention, batch of 4, length 1,024: forward and backward",
-        "attention_tiled",
-        {"length": 1024, "batch": 4},
+        "attention",
+        LONG,
         goal=(1.1, 0.9),
         flops=6 * 16 * PRODUCT,
         in_mean=False,
@@ -34,7 +37,7 @@ ROWS = [
     Sweep(
         "attention_length",
         "Attention, batch of 4: length",
-        "attention_tiled",
+        "attention",
         {n: {"length": n, "batch": 4} for n in (32, 64, 128, 256, 512, 1024)},
     ),
     Peak(
@@ -46,8 +49,8 @@ ROWS = [
     Peak(
         "attention_tiled_memory",
         "Attention, batch of 4, length 1,024: peak memory beyond the inputs",
-        "attention_tiled",
-        {"length": 1024, "batch": 4},
+        "attention",
+        LONG,
         goal=1.25,
     ),
 ]

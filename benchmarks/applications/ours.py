@@ -17,9 +17,6 @@ def attention(length=128, batch=16):
     return step
 
 
-attention_tiled = attention
-
-
 def attention_readable(length=128, batch=16):
     from dlbook_lib.applications.translation_and_attention import scratch
 

@@ -12,6 +12,3 @@ def attention(length=128, batch=16):
     *given, dy = inputs.attention(length, batch)
     pulled = peer_jax.value_and_pull(partial(plain.attention, jnp))
     return peer_jax.step(pulled, dy, *given)
-
-
-attention_tiled = attention

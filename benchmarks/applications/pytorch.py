@@ -18,4 +18,4 @@ def attention(length=128, batch=16):
     return step
 
 
-attention_tiled = attention_readable = attention
+attention_readable = attention

@@ -3,7 +3,7 @@
 import numpy as np
 
 PADDING = 1
-LR = 1e-3
+LR = 1e-2
 
 
 def conv(batch, channels, filters, side):
@@ -24,14 +24,16 @@ def max_pool(batch, channels=32, side=28):
 
 
 def lenet(batch):
-    """Images (N, 1, 28, 28), labels (N,), and weight and bias of each layer in turn."""
+    """Images (N, 1, 28, 28), labels (N,), and weight and bias of each layer in turn.
+
+    Biases start at 0: what they are after a step shows how the step changed them.
+    """
     rng = np.random.default_rng(2)
     images = rng.random((batch, 1, 28, 28), dtype="f4")
     shapes = (6, 1, 5, 5), (16, 6, 5, 5), (120, 400), (84, 120), (10, 84)
     params = []
     for shape in shapes:
         bound = np.prod(shape[1:]) ** -0.5
-        params += [
-            rng.uniform(-bound, bound, s).astype("f4") for s in (shape, shape[0])
-        ]
+        weight = rng.uniform(-bound, bound, shape).astype("f4")
+        params += [weight, np.zeros(shape[0], "f4")]
     return images, rng.integers(10, size=batch), params

@@ -81,7 +81,8 @@ def lenet(batch=128):
 
     images, labels, params = inputs.lenet(batch)
     net = BatchLastLeNet(dict(zip(SHAPES, params, strict=True)))
-    return lambda: net.step(images[:, 0], labels, inputs.LR, momentum=0.0)
+    biases = [p for p in net.params.values() if p.ndim == 1]
+    return lambda: (net.step(images[:, 0], labels, inputs.LR, momentum=0.0), *biases)
 
 
 def lenet_readable(batch=128):
@@ -93,12 +94,13 @@ def lenet_readable(batch=128):
     net = LeNet5Remake(rng=np.random.default_rng(0), dtype="float32")
     net.load_state_dict(dict(zip(net.state_dict(), params, strict=True)))
     optimizer, cost = SGD(net.parameters(), lr=inputs.LR), CrossEntropyLoss()
+    biases = [p for p in net.parameters() if p.ndim == 1]
 
     def step():
         optimizer.zero_grad()
         loss = cost(net(Tensor(images)), labels)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.item(), *[bias.data for bias in biases]
 
     return step

@@ -54,6 +54,6 @@ def lenet(batch=128):
 
     def step():
         loss, state[0] = jax.block_until_ready(compiled(state[0]))
-        return loss
+        return loss, *state[0][1::2]
 
     return step

@@ -5,9 +5,8 @@ from benchmarks.rows import Freed, Imports, Peak, Speed, Sweep
 
 REFERENCE = Side("PyTorch", f"{__name__}.pytorch")
 OURS = Side("ours", f"{__name__}.ours")
-PEERS = {
-    name: f"{__name__}.peer_{name}" for name in ("autograd", "mygrad", "micrograd")
-}
+NAMES = "autograd", "mygrad", "micrograd", "jax"
+PEERS = {name: f"{__name__}.peer_{name}" for name in NAMES}
 
 XOR = {
     "1 network, 4 examples, 2-2-1": (1, 4, 2, 2),
@@ -84,7 +83,7 @@ ROWS = [
     ),
     Sweep(
         "xor_training",
-        "Two-layer network: one step of training, whole networks at once",
+        "Two-layer network: ten steps of training, whole networks at once",
         "xor_step",
         {
             label: dict(zip(("stack", "examples", "inputs", "width"), n, strict=True))
@@ -97,6 +96,7 @@ ROWS = [
         "Softmax cross-entropy, 256 × 10,000: peak memory beyond the inputs",
         "cross_entropy",
         goal=0.40,
+        stretch=None,
     ),
     Peak(
         "mlp_memory",
@@ -108,6 +108,13 @@ ROWS = [
         "mlp_readable_memory",
         "The same, by the network that the page reads line by line",
         "mlp_readable",
+        goal=1.25,
+    ),
+    Peak(
+        "chain_memory",
+        "Chain of 10,000 tiny operations: peak memory beyond the inputs",
+        "chain",
+        {"length": 10_000},
         goal=1.25,
     ),
     Imports("imports", "Import time", "*/*/scratch.py"),

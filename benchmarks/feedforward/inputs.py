@@ -6,15 +6,19 @@ import numpy as np
 
 SIZES = 784, 256, 256, 10  # of the MLP
 SMALL = 20, 64, 64, 1  # of the one whose Hessian is multiplied
+LR = 1e-2
 
 
 def layers(rng, sizes):
-    """Weights (out, in) and biases (out,) of an MLP, one after the other."""
+    """Weights (out, in) and biases (out,) of an MLP, one after the other.
+
+    Biases start at 0: what they are after a step shows how the step changed them.
+    """
     arrays = []
     for fan_in, fan_out in pairwise(sizes):
         bound = fan_in**-0.5
         arrays.append(rng.uniform(-bound, bound, (fan_out, fan_in)))
-        arrays.append(rng.uniform(-bound, bound, fan_out))
+        arrays.append(np.zeros(fan_out))
     return [array.astype("f4") for array in arrays]
 
 

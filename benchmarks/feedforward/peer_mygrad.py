@@ -6,8 +6,6 @@ from mygrad.nnet.losses import softmax_crossentropy
 
 from benchmarks.feedforward import inputs
 
-LR = 1e-3
-
 
 def mlp(batch=128):
     images, labels, params = inputs.mlp(batch)
@@ -20,8 +18,8 @@ def mlp(batch=128):
         loss = softmax_crossentropy(mg.matmul(x, params[-2].T) + params[-1], labels)
         loss.backward()
         for parameter in params:
-            parameter.data -= LR * parameter.grad
-        return loss.item()
+            parameter.data -= inputs.LR * parameter.grad
+        return loss.item(), *[bias.data for bias in params[1::2]]
 
     return step
 

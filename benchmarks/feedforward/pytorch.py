@@ -7,8 +7,6 @@ from torch.nn import functional as F
 import dlbook_lib.feedforward.xor.pytorch as xor
 from benchmarks.feedforward import inputs
 
-LR = 1e-3
-
 
 def tensors(arrays, **options):
     return [torch.tensor(array, **options) for array in arrays]
@@ -29,14 +27,15 @@ def mlp(batch=128):
     net = nn.Sequential(
         nn.Linear(a, b), nn.ReLU(), nn.Linear(b, c), nn.ReLU(), nn.Linear(c, d)
     )
-    optimizer = torch.optim.SGD(load(net, params).parameters(), lr=LR)
+    optimizer = torch.optim.SGD(load(net, params).parameters(), lr=inputs.LR)
+    biases = [p.detach() for p in net.parameters() if p.ndim == 1]
 
     def step():
         optimizer.zero_grad()
         loss = F.cross_entropy(net(x), y)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.item(), *biases
 
     return step
 
@@ -88,8 +87,9 @@ def xor_step(**size):
     x, y, params = inputs.xor_step(**size)
     x, y = tensors([x, y])
     params = tensors(params)
+    biases = [p.detach() for p in params[1::2]]
 
     def step():
-        return xor.descend(params, x, y, lr=1e-6, steps=1).sum()
+        return xor.descend(params, x, y, lr=1e-3, steps=10), *biases
 
     return step

@@ -8,10 +8,13 @@ EPS = 1e-5
 
 
 def adam(parameters):
-    """Parameters and their gradients, each a list of as many arrays."""
-    shape = 2, TENSORS, parameters // TENSORS
-    params, grads = np.random.default_rng(0).standard_normal(shape, dtype="f4")
-    return list(params), list(grads)
+    """Parameters and their gradients, each a list of as many arrays.
+
+    Parameters start at 0: what they are after a step is what the step has done.
+    """
+    shape = TENSORS, parameters // TENSORS
+    grads = np.random.default_rng(0).standard_normal(shape, dtype="f4")
+    return list(np.zeros(shape, "f4")), list(grads)
 
 
 def batch_norm(batch, channels):

@@ -18,7 +18,7 @@ def stepped(name, parameters):
 
     def step():
         optimizer.step()
-        return params[0].data
+        return [p.data for p in params]
 
     return step
 

@@ -26,7 +26,7 @@ def adam(parameters=1_000_000):
 
     def step():
         state[:] = jax.block_until_ready(compiled(*state))
-        return state[0][0]
+        return state[0]
 
     return step
 

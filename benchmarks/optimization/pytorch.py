@@ -11,10 +11,11 @@ def adam(parameters=1_000_000):
     for p, g in zip(params, grads, strict=True):
         p.requires_grad_().grad = g
     optimizer = torch.optim.Adam(params, **inputs.ADAM)
+    changed = [p.detach() for p in params]
 
     def step():
         optimizer.step()
-        return params[0].detach()
+        return changed
 
     return step
 

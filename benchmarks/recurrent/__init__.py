@@ -7,7 +7,7 @@ REFERENCE = Side("PyTorch", f"{__name__}.pytorch")
 OURS = Side("ours", f"{__name__}.ours")
 PEERS = {name: f"{__name__}.peer_{name}" for name in ("autograd", "mygrad", "jax")}
 
-STEP = 50 * 32 * 128 * 128  # multiplications of one gate in one direction
+STEP = 50 * 32 * 128 * 128  # multiplications of inputs, or of states, with one gate
 ROWS = [
     Speed(
         "lstm",

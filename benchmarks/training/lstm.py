@@ -49,6 +49,7 @@ NUMPY = SimpleNamespace(
     nll=sequence_nll,
     no_grad=no_grad,
     rng=numpy_generator,
+    dtype=np.dtype,
     array=np.asarray,
     place=lambda net: net,
 )
@@ -98,7 +99,7 @@ def split(text, share=0.05):
 
 def network(side, how, rng, dtype):
     """An LSTM between vectors of letters and scores, on one of the sides."""
-    options = {"rng": rng, "dtype": dtype}
+    options = {"rng": rng, "dtype": side.dtype(dtype)}
     lstm = side.gated.LSTM(how.embedding, how.hidden, forget_bias=1.0, **options)
     return side.models.CharRNN(lstm, len(how.alphabet), embedding=True, **options)
 
@@ -161,6 +162,7 @@ def pytorch_side(device):
         nll=letters.sequence_nll,
         no_grad=torch.no_grad,
         rng=torch_generator,
+        dtype=partial(getattr, torch),
         array=partial(torch.tensor, device=device),
         place=lambda net: net.to(device),
     )

@@ -19,7 +19,7 @@ from dlbook_lib.common.checks import (
     require,
 )
 from dlbook_lib.feedforward.autodiff import operations
-from dlbook_lib.feedforward.autodiff.engine import Tensor, raw
+from dlbook_lib.feedforward.autodiff.engine import Tensor, raw, to
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module, Parameter
 from dlbook_lib.regularization.dropout.scratch import dropout
 
@@ -69,6 +69,12 @@ class AdditiveAttention(Module):
         parameters = self.query_weight, self.key_weight, self.v
         scores = tensors.additive_scores(query, key, *parameters)
         weights = tensors.masked_softmax(scores, attn_mask)
+        array = as_float(raw(value), "value", empty=True)
+        require(
+            array.shape[:-1] == (*weights.shape[:-2], weights.shape[-1]),
+            f"value has shape {array.shape} but the weights have {weights.shape}; they "
+            "should be (..., S, Ev) and (..., L, S)",
+        )
         return weights @ value, weights
 
 
@@ -93,11 +99,11 @@ def additive_mask(mask, name, allowed, dtype=float):
     >>> additive_mask([[True, False]], "attn_mask", {(1, 2): (1, 1, 1, 2)}).tolist()
     [[[[-inf, 0.0]]]]
     """
-    if not isinstance(mask, Tensor):
-        mask = as_mask(mask, name)
-        if mask.dtype == bool:
-            mask = np.array([0, -np.inf], dtype)[mask.astype(int)]
-        mask = mask.astype(dtype, copy=False)
+    array = as_mask(raw(mask), name)
+    if array.dtype == bool:
+        mask = np.array([0, -np.inf], dtype)[array.astype(int)]
+    else:
+        mask = to(mask if isinstance(mask, Tensor) else array, dtype)
     sentence = f"{name} has shape {mask.shape}; for these sequences it must be "
     require(mask.shape in allowed, f"{sentence}{' or '.join(map(str, allowed))}")
     return operations.reshape(mask, allowed[mask.shape])
@@ -126,7 +132,8 @@ class MultiheadAttention(Module):
 
     Parameters are `in_proj_weight` (3 * E, E), or `q_proj_weight`, `k_proj_weight` and
     `v_proj_weight` if lengths differ; `in_proj_bias` (3 * E,), `out_proj.weight` (E, E)
-    and `out_proj.bias` (E,).
+    and `out_proj.bias` (E,). Torch's `add_bias_kv` and `add_zero_attn` are left out,
+    and `is_causal` of its forward pass, which only tells what `attn_mask` holds.
 
     >>> attention = MultiheadAttention(4, 2, rng=np.random.default_rng(0))
     >>> output, weights = attention(*[np.ones((3, 5, 4))] * 3)
@@ -232,12 +239,12 @@ class MultiheadAttention(Module):
         ----------
         query, key, value : array_like or Tensor (L, N, E), (S, N, Ek), (S, N, Ev)
             With `batch_first` (N, L, E), (N, S, Ek), (N, S, Ev).
-        key_padding_mask : array_like (N, S), optional
+        key_padding_mask : array_like or Tensor (N, S), optional
             True where a key must not be seen, or floats to add.
         need_weights : bool
             Whether weights are handed back too. As in torch, a query that may look
             nowhere then has NaN; without them it has 0 before the last projection.
-        attn_mask : array_like (L, S) or (N * H, L, S), optional
+        attn_mask : array_like or Tensor (L, S) or (N * H, L, S), optional
             True where a query must not look, or floats to add.
         average_attn_weights : bool
             Whether the weights are those of all heads on average.
@@ -259,9 +266,10 @@ class MultiheadAttention(Module):
             and x[1].shape[:-1] == x[2].shape[:-1]
             and (batch < 0 or x[0].shape[batch] == x[1].shape[batch]),
             f"shapes do not fit: query {x[0].shape}, key {x[1].shape}, value "
-            f"{x[2].shape}; the last axes should be {widths}, one value for each key",
+            f"{x[2].shape}; of 2 or 3 axes the last is {widths}, each key has a value",
         )
-        several, x = x[0].ndim == 3, (query, key, value)
+        several, given = x[0].ndim == 3, zip((query, key, value), x, strict=True)
+        x = [each if isinstance(each, Tensor) else array for each, array in given]
         if not several:
             x = [operations.unsqueeze(each, 0) for each in x]
         elif not self.batch_first:

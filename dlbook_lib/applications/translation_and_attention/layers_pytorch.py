@@ -16,11 +16,10 @@ class AdditiveAttention(nn.Module):
 
     def __init__(self, query_size, key_size, hidden_size, *, rng, dtype=float):
         super().__init__()
-        kind = torch.float64 if dtype is float else dtype
 
         def start(*shape):
             bound = shape[-1] ** -0.5
-            weight = torch.empty(shape, dtype=kind, device=rng.device)
+            weight = torch.empty(shape, dtype=dtype, device=rng.device)
             return nn.Parameter(weight.uniform_(-bound, bound, generator=rng))
 
         self.query_weight = start(hidden_size, query_size)
@@ -36,11 +35,11 @@ class AdditiveAttention(nn.Module):
 
 def additive_mask(mask, name, allowed, dtype=float):
     """As in scratch: (...) to (...)."""
-    mask, kind = torch.as_tensor(mask), torch.float64 if dtype is float else dtype
+    mask = torch.as_tensor(mask)
     if mask.dtype == torch.bool:
-        zeros = torch.zeros(mask.shape, dtype=kind, device=mask.device)
+        zeros = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
         mask = zeros.masked_fill(mask, -torch.inf)
-    return mask.view(allowed[tuple(mask.shape)])
+    return mask.to(dtype).view(allowed[tuple(mask.shape)])
 
 
 class MultiheadAttention(nn.MultiheadAttention):
@@ -60,8 +59,7 @@ class MultiheadAttention(nn.MultiheadAttention):
         dtype=float,
     ):
         options = {"kdim": kdim, "vdim": vdim, "batch_first": batch_first}
-        kind = torch.float64 if dtype is float else dtype
-        super().__init__(embed_dim, num_heads, dropout, bias, **options, dtype=kind)
+        super().__init__(embed_dim, num_heads, dropout, bias, **options, dtype=dtype)
         for name, p in self.named_parameters():
             if name == "out_proj.weight":
                 bound = embed_dim**-0.5

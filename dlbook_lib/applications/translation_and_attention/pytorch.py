@@ -31,7 +31,7 @@ def causal_mask(length, source=None):
 def padding_mask(lengths, size=None):
     """As in scratch: (N, S)."""
     lengths = torch.as_tensor(lengths)
-    size = int(lengths.max()) if size is None else size
+    size = max(lengths.tolist(), default=0) if size is None else size
     return torch.arange(size, device=lengths.device) >= lengths[:, None]
 
 

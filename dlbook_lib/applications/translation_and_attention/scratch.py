@@ -190,6 +190,8 @@ def summed_to(x, shape):
     array([[2., 2., 2.]])
     """
     x = as_float(x, "x", empty=True)
+    is_shape = isinstance(shape, tuple)
+    require(is_shape, f"shape must be a tuple, not {shape!r}; try x.shape", TypeError)
     pairs = zip(x.shape[::-1], shape[::-1], strict=False)
     fits = len(shape) <= x.ndim and all(m in (1, n) for n, m in pairs)
     require(fits, f"x has shape {x.shape}, to which {shape} does not broadcast")
@@ -256,6 +258,8 @@ def scaled_dot_product_attention(
     rng=None,
 ):
     r"""Attention by scaled products, :math:`\mathrm{softmax}(QK^{\mathsf T}/\sqrt d)V`.
+
+    Torch's `enable_gqa`, by which heads of queries share keys, is left out.
 
     Parameters
     ----------
@@ -652,7 +656,10 @@ def projected(inputs, weights, bias=None):
     [1.0, 2.0, 3.0]
     """
     weights = as_floats(weights, "weights", count=3)
-    q, k, v = inputs = as_floats(inputs, "inputs", count=3)
+    three = isinstance(inputs, (list, tuple)) and len(inputs) == 3
+    require(three, "inputs must be a list of three arrays: query, key and value")
+    named = zip(inputs, ("query", "key", "value"), strict=True)
+    q, k, v = inputs = [as_float(x, name, empty=True) for x, name in named]
     fits = q.ndim == k.ndim == v.ndim == 3 and k.shape[:2] == v.shape[:2]
     require(
         fits and len(q) == len(k),

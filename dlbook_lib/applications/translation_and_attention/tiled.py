@@ -80,15 +80,45 @@ def _exponentials(query, key, first=0, is_causal=False, bounded=False):
         keys, queries = map(np.arange, scores.shape[1:])
         np.copyto(scores, -np.inf, where=np.greater.outer(keys, queries + first))
     if not bounded:
-        scores -= scores.max(axis=1, keepdims=True, initial=-np.inf)
+        top = scores.max(axis=1, keepdims=True, initial=-np.inf)
+        scores -= np.where(np.isfinite(top), top, 0)
     return np.exp(scores, out=scores)
+
+
+def _within_range(query, key, value, scale):
+    r"""Whether exponentials of scores, and values times them, stay within precision.
+
+    It is by :math:`|s|\le|\mathrm{scale}|\,\lVert q\rVert\,\lVert k\rVert` that no
+    score need be known. Half of the powers that the precision has stay free for
+    gradients.
+
+    Parameters
+    ----------
+    query, key, value : ndarray (G, L, E), (G, S, E), (G, S, Ev)
+    scale : float
+
+    Returns
+    -------
+    bool
+
+    >>> x = np.ones((1, 2, 4), "float32")
+    >>> _within_range(x, x, x, 10.0), _within_range(x, x, x, 11.0)
+    (True, False)
+    """
+    q, k, v = (
+        math.sqrt(np.einsum("gtd,gtd->gt", x, x).real.max(initial=0))
+        for x in (query, key, value)
+    )
+    kind = np.finfo(value.dtype)
+    values = abs(np.log(max(v, kind.tiny))) + np.log(max(1, key.shape[1]))
+    return bool(float(abs(scale)) * q * k + values < np.log(kind.max) / 2)
 
 
 def attention_keys_by_queries(query, key, value, is_causal=False, scale=None):
     r"""The same as `scaled_dot_product_attention`, in passes that stay in the cache.
 
     Four things make it fast. Scores are kept as keys × queries, a tile at a time. The
-    sum of a query's weights is a product with ones, and divides the mean of the values,
+    sum of a query's weights is a product with ones, and divides the sum of the values,
     L × Ev numbers instead of L × S. A column of ones beside the values lets a product
     subtract for the gradient what softmax subtracts. And since
     :math:`|s|\le\lVert q\rVert\lVert k\rVert`, most often no exponential can
@@ -110,7 +140,8 @@ def attention_keys_by_queries(query, key, value, is_causal=False, scale=None):
     y : ndarray (..., L, Ev)
     pull : callable
         ``pull(dy)`` gives the gradients (..., L, E), (..., S, E) and (..., S, Ev), of
-        which `second_derivatives` makes an operation on Tensors.
+        which `second_derivatives` makes an operation on Tensors. It looks at what was
+        given and at `y` again, so change none of them before.
 
     Source: Dao et al. (2022), section 3.1, for tiles and for computing again.
 
@@ -121,12 +152,13 @@ def attention_keys_by_queries(query, key, value, is_causal=False, scale=None):
     """
     check_in(is_causal, "is_causal", (True, False))
     q, k, v, _, scale = attention_inputs(query, key, value, None, False, scale)
-    batch, scale = q.shape[:-2], np.result_type(q, k, v).type(scale)
-    q, k, v = (x.reshape(int(np.prod(batch)), *x.shape[-2:]) for x in (q, k, v))
-    longest = (np.einsum("gtd,gtd->gt", x, x).max(initial=0) for x in (q, k))
-    size = abs(float(scale)) * math.sqrt(math.prod(map(float, longest)))
-    plan = tiles(*q.shape[:2], k.shape[1]) if k.shape[1] else []
-    how = scale, is_causal, bool(size < 40), plan  # e^40 is 2e17
+    batch, dtype = q.shape[:-2], np.result_type(q, k, v)
+    q, k, v = (
+        x.astype(dtype, copy=False).reshape(math.prod(batch), *x.shape[-2:])
+        for x in (q, k, v)
+    )
+    scale, plan = dtype.type(scale), tiles(*q.shape[:2], k.shape[1])
+    how = scale, is_causal, _within_range(q, k, v, scale), plan
     y, total = means_by_tiles(q, k, v, *how)
 
     def pull(dy):
@@ -175,7 +207,8 @@ def means_by_tiles(query, key, value, scale, is_causal, bounded, plan):
         q, k = query[i, j] * scale, key[i, seen]
         p = _exponentials(q, k, j.start, is_causal, bounded)
         np.matmul(p.swapaxes(1, 2), value[i, seen], out=output[i, j])
-        total[i, j, 0] = (np.ones((1, p.shape[1]), p.dtype) @ p)[:, 0]
+        z = (np.ones((1, p.shape[1]), p.dtype) @ p)[:, 0]
+        total[i, j, 0] = np.where(z == 0, 1, z)  # 0 if no score is above −∞
         output[i, j] /= total[i, j]
         del p  # the next tile takes its memory, which is in the cache
     return output, total

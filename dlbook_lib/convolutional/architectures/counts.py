@@ -8,8 +8,11 @@ dropout, change no shape and cost no products, and stand in no list.
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from dlbook_lib.common.checks import check_in, check_positive, require
 from dlbook_lib.convolutional.convolution.scratch import as_sizes
+from dlbook_lib.convolutional.pooling.scratch import pool_plan
 from dlbook_lib.convolutional.strides_and_gradients.scratch import output_size
 
 
@@ -31,6 +34,9 @@ class Row(NamedTuple):
 
 def conv(out, kernel, stride=1, padding=0, groups=1, bias=True):
     """A convolution to `out` channels."""
+    check_positive(out, "out", integer=True)
+    check_positive(groups, "groups", integer=True)
+    check_in(bias, "bias", (True, False))
     return Layer("conv", locals())
 
 
@@ -56,6 +62,8 @@ def flatten():
 
 def dense(out, bias=True):
     """A dense layer to `out` units."""
+    check_positive(out, "out", integer=True)
+    check_in(bias, "bias", (True, False))
     return Layer("dense", locals())
 
 
@@ -69,6 +77,17 @@ def add(*branches):
     return Layer("add", {"branches": branches})
 
 
+def as_layer(layer):
+    """Refuse what is not a layer.
+
+    >>> as_layer("conv")
+    Traceback (most recent call last):
+    ValueError: as_layer: 'conv' is no Layer; try conv(64, 3)
+    """
+    require(isinstance(layer, Layer), f"{layer!r} is no Layer; try conv(64, 3)")
+    return layer
+
+
 def measure(layer, shape):
     """The output of a layer for an input of `shape`, its parameters and its products.
 
@@ -78,8 +97,7 @@ def measure(layer, shape):
     >>> measure(conv(64, 11, stride=4, padding=2), (3, 224, 224))
     ((64, 55, 55), 23296, 70276800)
     """
-    require(isinstance(layer, Layer), f"{layer!r} is no Layer; try conv(64, 3)")
-    kind, options = layer
+    kind, options = as_layer(layer)
     if kind in ("cat", "add"):
         return _measure_branches(kind, options["branches"], shape)
     if kind == "conv":
@@ -108,14 +126,11 @@ def _measure_conv(shape, out, kernel, stride, padding, groups, bias):
 
 
 def _pooled(shape, kernel=None, stride=None, padding=0, ceil_mode=False, size=None):
+    require(len(shape) == 3, f"pooling needs (C, H, W), not {shape}")
     if size is not None:
         return shape[0], *as_sizes(size, "size")
-    stride, found = kernel if stride is None else stride, []
-    for n in shape[1:]:
-        count, rest = divmod(n + 2 * padding - kernel, stride)
-        more = ceil_mode and rest > 0 and (count + 1) * stride < n + padding
-        found.append(count + 1 + more)
-    return shape[0], *found
+    image = np.broadcast_to(0.0, shape)  # it takes no memory
+    return shape[0], *pool_plan(image, kernel, stride, padding, 1, ceil_mode)[3]
 
 
 def _measure_branches(kind, branches, shape):
@@ -150,7 +165,9 @@ def summary(layers, input_shape):
     flatten (864,) 0 0
     dense (10,) 8650 8640
     """
-    rows, shape = [], tuple(input_shape)
+    several = isinstance(input_shape, (tuple, list)) and len(input_shape) > 0
+    require(several, f"input_shape must be such as (3, 224, 224), not {input_shape!r}")
+    rows, shape = [], as_sizes(input_shape, "input_shape", len(input_shape))
     for layer in layers:
         shape, parameters, multiplies = measure(layer, shape)
         rows.append(Row(layer.kind, shape, parameters, multiplies))
@@ -174,7 +191,7 @@ def depth(layers):
     4
     """
     found = 0
-    for kind, options in layers:
+    for kind, options in map(as_layer, layers):
         if kind in ("cat", "add"):
             found += max(depth(branch) for branch in options["branches"])
         found += kind in ("conv", "dense")

@@ -48,8 +48,7 @@ def across_channels(x, size, transposed=False):
 
 def _linear(in_features, out_features, *, rng, dtype):
     """A linear layer whose start comes from `rng`."""
-    kind = getattr(torch, dtype)
-    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, dtype=kind)
+    layer = nn.utils.skip_init(nn.Linear, in_features, out_features, dtype=dtype)
     bound = in_features**-0.5
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=rng)
@@ -57,15 +56,13 @@ def _linear(in_features, out_features, *, rng, dtype):
 
 
 def _norm(channels, dtype):
-    return nn.BatchNorm2d(channels, dtype=getattr(torch, dtype))
+    return nn.BatchNorm2d(channels, dtype=dtype)
 
 
 class MiniAlexNet(nn.Module):
     """As in scratch: (N, in_channels, 32, 32) to (N, classes)."""
 
-    def __init__(
-        self, classes=10, in_channels=3, width=16, p=0.5, *, rng, dtype="float64"
-    ):
+    def __init__(self, classes=10, in_channels=3, width=16, p=0.5, *, rng, dtype=float):
         super().__init__()
         own = {"rng": rng, "dtype": dtype}
         self.conv1 = Conv2d(in_channels, width, 5, padding=2, **own)
@@ -91,7 +88,7 @@ class MiniAlexNet(nn.Module):
 class VGGBlock(nn.Module):
     """As in scratch: (N, in_channels, H, W) to (N, out_channels, H // 2, W // 2)."""
 
-    def __init__(self, in_channels, out_channels, convs=2, *, rng, dtype="float64"):
+    def __init__(self, in_channels, out_channels, convs=2, *, rng, dtype=float):
         super().__init__()
         for i in range(convs):
             seen = out_channels if i else in_channels
@@ -119,7 +116,7 @@ class Inception(nn.Module):
         pool_proj,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         own = {"rng": rng, "dtype": dtype}
@@ -156,7 +153,7 @@ class BasicBlock(nn.Module):
         residual=True,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         own = {"rng": rng, "dtype": dtype}
@@ -178,7 +175,7 @@ class BasicBlock(nn.Module):
         return relu(y)
 
 
-def projection(in_channels, out_channels, stride=1, *, rng, dtype="float64"):
+def projection(in_channels, out_channels, stride=1, *, rng, dtype=float):
     """As in scratch: (N, in, H, W) to (N, out, H / stride, …)."""
     options = {"bias": False, "rng": rng, "dtype": dtype}
     layer = Conv2d(in_channels, out_channels, 1, stride, **options)
@@ -190,7 +187,7 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels, width, stride=1, *, rng, dtype="float64"):
+    def __init__(self, in_channels, width, stride=1, *, rng, dtype=float):
         super().__init__()
         out, own = 4 * width, {"rng": rng, "dtype": dtype}
         self.conv1 = Conv2d(in_channels, width, 1, bias=False, **own)
@@ -222,7 +219,7 @@ class ResNetSmall(nn.Module):
         residual=True,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         own = {"rng": rng, "dtype": dtype}
@@ -264,7 +261,7 @@ class FractalBlock(nn.Module):
     """As in scratch: (N, in_channels, H, W) to (N, out_channels, H, W)."""
 
     def __init__(
-        self, in_channels, out_channels, columns=3, p=0.15, *, rng, dtype="float64"
+        self, in_channels, out_channels, columns=3, p=0.15, *, rng, dtype=float
     ):
         super().__init__()
         own = {"rng": rng, "dtype": dtype}
@@ -301,7 +298,7 @@ class FractalBlock(nn.Module):
 class DenseLayer(nn.Module):
     """As in scratch: (N, C, H, W) to (N, C + growth, H, W)."""
 
-    def __init__(self, in_channels, growth, bn_size=4, *, rng, dtype="float64"):
+    def __init__(self, in_channels, growth, bn_size=4, *, rng, dtype=float):
         super().__init__()
         own, wide = {"bias": False, "rng": rng, "dtype": dtype}, bn_size * growth
         self.norm1 = _norm(in_channels, dtype)
@@ -318,7 +315,7 @@ class DenseLayer(nn.Module):
 class DenseBlock(nn.Module):
     """As in scratch: (N, C, H, W) to (N, C + layers · growth, H, W)."""
 
-    def __init__(self, in_channels, growth, layers, bn_size=4, *, rng, dtype="float64"):
+    def __init__(self, in_channels, growth, layers, bn_size=4, *, rng, dtype=float):
         super().__init__()
         for i in range(layers):
             sizes = in_channels + i * growth, growth, bn_size
@@ -335,7 +332,7 @@ class DenseBlock(nn.Module):
 class Transition(nn.Module):
     """As in scratch: (N, in_channels, H, W) to (N, out_channels, H // 2, W // 2)."""
 
-    def __init__(self, in_channels, out_channels, *, rng, dtype="float64"):
+    def __init__(self, in_channels, out_channels, *, rng, dtype=float):
         super().__init__()
         own = {"bias": False, "rng": rng, "dtype": dtype}
         self.norm = _norm(in_channels, dtype)

@@ -16,8 +16,9 @@ from dlbook_lib.common.checks import (
     check_same_shape,
     require,
 )
-from dlbook_lib.convolutional.convolution.scratch import as_sizes
+from dlbook_lib.convolutional.convolution.scratch import COLUMN_BYTES, as_sizes
 from dlbook_lib.convolutional.pooling.second_derivatives import avg_pool2d, max_pool2d
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_dtype
 from dlbook_lib.convolutional.strides_and_gradients.layers import Conv2d
 from dlbook_lib.convolutional.strides_and_gradients.scratch import output_size
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module, Sequential
@@ -107,16 +108,14 @@ class MiniAlexNet(Module):
     p : float
         Probability to drop a unit before each of the first two dense layers.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = MiniAlexNet(10, width=2, rng=np.random.default_rng(0))
     >>> net(np.ones((2, 3, 32, 32))).shape
     (2, 10)
     """
 
-    def __init__(
-        self, classes=10, in_channels=3, width=16, p=0.5, *, rng, dtype="float64"
-    ):
+    def __init__(self, classes=10, in_channels=3, width=16, p=0.5, *, rng, dtype=float):
         super().__init__()
         for name, value in (("classes", classes), ("width", width)):
             check_positive(value, name, integer=True)
@@ -151,7 +150,7 @@ class VGGBlock(Module):
     ----------
     in_channels, out_channels, convs : int
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: Simonyan and Zisserman (2015), section 2.
 
@@ -159,7 +158,7 @@ class VGGBlock(Module):
     (1, 4, 4, 4)
     """
 
-    def __init__(self, in_channels, out_channels, convs=2, *, rng, dtype="float64"):
+    def __init__(self, in_channels, out_channels, convs=2, *, rng, dtype=float):
         super().__init__()
         check_positive(convs, "convs", integer=True)
         for i in range(convs):
@@ -182,7 +181,7 @@ class Inception(Module):
     in_channels, ch1x1, ch3x3red, ch3x3, ch5x5red, ch5x5, pool_proj : int
         Kernels of each convolution, named as in torchvision.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: Szegedy et al. (2015), figure 2b.
 
@@ -202,7 +201,7 @@ class Inception(Module):
         pool_proj,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         own = {"rng": rng, "dtype": dtype}
@@ -237,7 +236,7 @@ class BasicBlock(Module):
     residual : bool
         Without the shortcut it is a plain block.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: He et al. (2016), figure 5, left; names as in torchvision.
 
@@ -256,7 +255,7 @@ class BasicBlock(Module):
         residual=True,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_in(residual, "residual", (True, False))
@@ -279,7 +278,7 @@ class BasicBlock(Module):
         return relu(y)
 
 
-def projection(in_channels, out_channels, stride=1, *, rng, dtype="float64"):
+def projection(in_channels, out_channels, stride=1, *, rng, dtype=float):
     """A shortcut that changes the shape: (N, in, H, W) to (N, out, H / stride, …).
 
     >>> short = projection(2, 4, 2, rng=np.random.default_rng(0))
@@ -299,7 +298,7 @@ class Bottleneck(Module):
     ----------
     in_channels, width, stride : int
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: He et al. (2016), figure 5, right; the stride in the 3 x 3 layer and the
     names as in torchvision.
@@ -311,7 +310,7 @@ class Bottleneck(Module):
 
     expansion = 4
 
-    def __init__(self, in_channels, width, stride=1, *, rng, dtype="float64"):
+    def __init__(self, in_channels, width, stride=1, *, rng, dtype=float):
         super().__init__()
         check_positive(width, "width", integer=True)
         out, own = 4 * width, {"rng": rng, "dtype": dtype}
@@ -345,7 +344,7 @@ class ResNetSmall(Module):
     residual : bool
         Without shortcuts it is a plain network of the same depth.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: He et al. (2016), section 4.2; projections where the shape changes.
 
@@ -363,7 +362,7 @@ class ResNetSmall(Module):
         residual=True,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(blocks, "blocks", integer=True)
@@ -443,7 +442,7 @@ class FractalBlock(Module):
     p : float
         Probability to drop each input of a join in training.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: Larsson, Maire and Shakhnarovich (2017), section 2.
 
@@ -454,7 +453,7 @@ class FractalBlock(Module):
     """
 
     def __init__(
-        self, in_channels, out_channels, columns=3, p=0.15, *, rng, dtype="float64"
+        self, in_channels, out_channels, columns=3, p=0.15, *, rng, dtype=float
     ):
         super().__init__()
         check_positive(columns, "columns", integer=True)
@@ -504,17 +503,18 @@ class DenseLayer(Module):
     bn_size : int
         The 1 x 1 convolution has bn_size · growth kernels.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> layer = DenseLayer(3, 2, rng=np.random.default_rng(0))
     >>> layer(np.ones((1, 3, 4, 4))).shape
     (1, 5, 4, 4)
     """
 
-    def __init__(self, in_channels, growth, bn_size=4, *, rng, dtype="float64"):
+    def __init__(self, in_channels, growth, bn_size=4, *, rng, dtype=float):
         super().__init__()
         check_positive(growth, "growth", integer=True)
         check_positive(bn_size, "bn_size", integer=True)
+        check_dtype(dtype)
         own, wide = {"bias": False, "rng": rng, "dtype": dtype}, bn_size * growth
         self.norm1 = BatchNorm2d(in_channels, dtype=dtype)
         self.conv1 = Conv2d(in_channels, wide, 1, **own)
@@ -536,7 +536,7 @@ class DenseBlock(Module):
     ----------
     in_channels, growth, layers, bn_size : int
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: Huang et al. (2017), section 3; names as in torchvision.
 
@@ -545,7 +545,7 @@ class DenseBlock(Module):
     (1, 11, 4, 4)
     """
 
-    def __init__(self, in_channels, growth, layers, bn_size=4, *, rng, dtype="float64"):
+    def __init__(self, in_channels, growth, layers, bn_size=4, *, rng, dtype=float):
         super().__init__()
         check_positive(in_channels, "in_channels", integer=True)
         check_positive(layers, "layers", integer=True)
@@ -569,14 +569,15 @@ class Transition(Module):
     ----------
     in_channels, out_channels : int
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> Transition(4, 2, rng=np.random.default_rng(0))(np.ones((1, 4, 6, 6))).shape
     (1, 2, 3, 3)
     """
 
-    def __init__(self, in_channels, out_channels, *, rng, dtype="float64"):
+    def __init__(self, in_channels, out_channels, *, rng, dtype=float):
         super().__init__()
+        check_dtype(dtype)
         own = {"bias": False, "rng": rng, "dtype": dtype}
         self.norm = BatchNorm2d(in_channels, dtype=dtype)
         self.conv = Conv2d(in_channels, out_channels, 1, **own)
@@ -614,15 +615,15 @@ def occlusion_map(predict, image, size, stride=1, fill=0.0):
     check_number(fill, "fill")
     (kh, kw), (sh, sw) = as_sizes(size, "size"), as_sizes(stride, "stride")
     height, width = output_size(image.shape[1:], (kh, kw), (sh, sw))
-    found = []
-    for i in range(height):  # a row of places at a time
-        row = np.repeat(image[None], width, axis=0)
-        for j in range(width):
-            row[j, :, i * sh : i * sh + kh, j * sw : j * sw + kw] = fill
-        scores = np.asarray(predict(row))
-        one = scores.shape == (width,)
-        require(
-            one, f"predict must give a score for each of {width}, not {scores.shape}"
-        )
+    places = [(i * sh, j * sw) for i in range(height) for j in range(width)]
+    few, found = max(1, min(width, COLUMN_BYTES // image.nbytes)), []
+    for k in range(0, len(places), few):  # at most a row of places at a time
+        some = places[k : k + few]
+        covered = np.repeat(image[None], len(some), axis=0)
+        for x, (i, j) in zip(covered, some, strict=True):
+            x[:, i : i + kh, j : j + kw] = fill
+        scores = np.asarray(predict(covered))
+        wanted = f"predict must give a score for each of {len(some)}"
+        require(scores.shape == (len(some),), f"{wanted}, not {scores.shape}")
         found.append(scores)
-    return np.stack(found)
+    return np.concatenate(found).reshape(height, width)

@@ -9,6 +9,7 @@ import numpy as np
 from dlbook_lib.common.checks import (
     as_float,
     as_floats,
+    check_finite,
     check_in,
     check_positive,
     check_rng,
@@ -17,6 +18,7 @@ from dlbook_lib.common.checks import (
 )
 from dlbook_lib.convolutional.convolution.scratch import COLUMN_BYTES, as_sizes
 from dlbook_lib.convolutional.pooling.scratch import adaptive_avg_pool2d
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_dtype
 from dlbook_lib.convolutional.strides_and_gradients.scratch import conv2d, unfold
 
 
@@ -31,6 +33,7 @@ def random_kernels(out_channels, in_channels, kernel_size, *, rng, dtype=float):
     check_positive(out_channels, "out_channels", integer=True)
     check_positive(in_channels, "in_channels", integer=True)
     check_rng(rng)
+    check_dtype(dtype)
     kernel = as_sizes(kernel_size, "kernel_size")
     few = in_channels * np.prod(kernel) > 1
     require(few, "a kernel of one number has mean 0 only if it is 0; take a larger one")
@@ -196,6 +199,7 @@ def zca_whitening(patches, eps=0.1):
     """
     patches = as_float(patches, "patches", ndim=2)
     check_positive(eps, "eps")
+    check_finite(patches, "patches")
     mean = patches.mean(axis=0)
     centred = patches - mean
     variance, v = np.linalg.eigh(centred.T @ centred / len(patches))
@@ -215,7 +219,8 @@ def square_distances(x, centroids):
     Returns
     -------
     ndarray (..., K)
-        Not below 0.
+        Not below 0. The mean of the centroids is taken off first: the squares of
+        numbers far from 0 would leave no digits for what lies between them.
 
     >>> square_distances([[0.0, 0.0]], [[3.0, 4.0], [0.0, 1.0]])
     array([[25.,  1.]])
@@ -225,6 +230,8 @@ def square_distances(x, centroids):
         x.ndim > 0 and centroids.ndim == 2 and x.shape[-1] == centroids.shape[1],
         f"x {x.shape} must be (..., D) and centroids {centroids.shape} (K, D)",
     )
+    middle = centroids.mean(axis=0)
+    x, centroids = x - middle, centroids - middle
     d = x @ centroids.T
     d *= -2
     d += (x**2).sum(axis=-1, keepdims=True)
@@ -258,11 +265,12 @@ def kmeans(patches, centroids, steps=10):
     patches = as_float(patches, "patches", ndim=2)
     centroids = as_float(centroids, "centroids", ndim=2).copy()
     check_positive(steps, "steps", integer=True)
-    room = max(1, COLUMN_BYTES // (len(centroids) * patches.itemsize))
+    check_finite(patches, "patches")
+    room = max(1, COLUMN_BYTES // (max(centroids.shape) * patches.itemsize))
     cost = np.zeros(steps, patches.dtype)
     for step in range(steps):
         sums, counts = np.zeros_like(centroids), np.zeros(len(centroids), patches.dtype)
-        for i in range(0, len(patches), room):  # so many distances at a time
+        for i in range(0, len(patches), room):  # so many patches at a time
             part = patches[i : i + room]
             distance = square_distances(part, centroids)
             nearest = distance.argmin(axis=1)

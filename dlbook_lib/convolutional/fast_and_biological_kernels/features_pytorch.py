@@ -17,7 +17,7 @@ def random_kernels(out_channels, in_channels, kernel_size, *, rng, dtype=float):
     w = torch.randn(shape, generator=rng, dtype=torch.float64)
     w = w - w.mean(dim=(1, 2, 3), keepdim=True)
     w = w / (w**2).sum(dim=(1, 2, 3), keepdim=True).sqrt()
-    return w if dtype is float else w.to(dtype)
+    return w.to(dtype)
 
 
 def conv_features(input, weight, bias=None, pool=2, nonlinearity="relu"):

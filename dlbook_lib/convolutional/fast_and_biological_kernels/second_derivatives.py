@@ -1,15 +1,16 @@
 """Fast convolutions and model cells that can be differentiated any number of times,
 for Tensors.
 
-Each name is that of a function in `scratch`, `winograd` or `features`, on Tensors
-instead of arrays: the pair there gives the gradient. What a fast convolution computes
-is a convolution, so the direct one gives its gradient's gradient.
+Each name is that of a function in `scratch`, `winograd`, `cells` or `features`, on
+Tensors instead of arrays: the pair there gives the gradient. What a fast convolution
+computes is a convolution, so the direct one gives its gradient's gradient.
 """
 
 import math
 
 from dlbook_lib.convolutional.convolution.second_derivatives import convolve
 from dlbook_lib.convolutional.fast_and_biological_kernels import (
+    cells,
     features,
     scratch,
     winograd,
@@ -79,9 +80,7 @@ winograd_conv2d_by_rows = register(
 separable_conv2d = register(
     scratch.separable_conv2d, scratch.separable_conv2d_backward, _separable_conv2d
 )
-gabor = register(scratch.gabor, scratch.gabor_backward, _gabor)
-simple_cell = register(scratch.simple_cell, scratch.simple_cell_backward, _simple_cell)
-complex_cell = register(
-    scratch.complex_cell, scratch.complex_cell_backward, _complex_cell
-)
+gabor = register(cells.gabor, cells.gabor_backward, _gabor)
+simple_cell = register(cells.simple_cell, cells.simple_cell_backward, _simple_cell)
+complex_cell = register(cells.complex_cell, cells.complex_cell_backward, _complex_cell)
 triangle = register(features.triangle, features.triangle_backward, _triangle)

@@ -171,7 +171,7 @@ def winograd_conv2d(input, weight, bias=None, padding=0, tile=2):
     (n, f, *places), rows, columns, around, (at, g, bt) = plan
     if n > 1 and _too_large(plan, weight):
         return _in_halves(winograd_conv2d, input, weight, bias, padding, tile)
-    u = _to_matrices(g @ weight @ g.T)  # (n, n, F, C)
+    u = _to_matrices(g @ np.asarray(weight) @ g.T)  # (n, n, F, C)
     x, y = np.pad(input, around), np.empty((n, f, rows * tile, columns * tile), u.dtype)
     for t in range(rows):
         windows = _row_of_tiles(x, t, tile, len(bt))  # (N, C, Q, n, n)
@@ -237,7 +237,7 @@ def winograd_conv2d_backward(dy, input, weight, bias=None, padding=0, tile=2):
     if n > 1 and _too_large(plan, weight):
         args = weight, bias, padding, tile
         return _gradients_in_halves(winograd_conv2d_backward, dy, input, *args)
-    ut = _to_matrices(g @ weight @ g.T).swapaxes(2, 3)
+    ut = _to_matrices(g @ np.asarray(weight) @ g.T).swapaxes(2, 3)
     size, x, tiles = len(bt), np.pad(input, around), np.pad(dy, _missing(plan))
     dx, du = np.zeros(x.shape, ut.dtype), np.zeros_like(ut.swapaxes(2, 3))
     for t in range(rows):
@@ -402,7 +402,7 @@ def winograd_conv2d_by_rows(input, weight, bias=None, padding=0, tile=2):
     (n, f, *places), rows, columns, around, (at, g, bt) = plan
     if n > 1 and _too_large(plan, weight):
         return _in_halves(winograd_conv2d_by_rows, input, weight, bias, padding, tile)
-    u, x = _to_matrices(g @ weight @ g.T), padded_batch_last(input, around)
+    u, x = _to_matrices(g @ np.asarray(weight) @ g.T), padded_batch_last(input, around)
     start = 0 if bias is None else np.reshape(bias, (-1, 1, 1, 1))
     y = np.empty((f, rows * tile, columns * tile, n), u.dtype)
     y[...] = start
@@ -448,7 +448,7 @@ def winograd_conv2d_by_rows_backward(dy, input, weight, bias=None, padding=0, ti
     if n > 1 and _too_large(plan, weight):
         args = weight, bias, padding, tile
         return _gradients_in_halves(winograd_conv2d_by_rows_backward, dy, input, *args)
-    ut = _to_matrices((g @ weight @ g.T).swapaxes(0, 1))
+    ut = _to_matrices((g @ np.asarray(weight) @ g.T).swapaxes(0, 1))
     x, d = padded_batch_last(input, around), padded_batch_last(dy, _missing(plan))
     dx, du = np.zeros_like(x, ut.dtype), np.zeros_like(ut)
     few = rows_at_once(plan, weight)

@@ -83,6 +83,22 @@ def checked_distances(input, target, j):
     return input, target, np.minimum(input.min(axis=1, keepdims=True), float(j))
 
 
+def check_pixels(images, size):
+    """Refuse what is not images (N, 1, size, size).
+
+    >>> check_pixels(np.zeros((25, 1, 32, 32)), 28)
+    Traceback (most recent call last):
+    ValueError: check_pixels: images must be (N, 1, 28, 28), not (25, 1, 32, 32); try
+    prepare(images, 28)
+    """
+    shape = np.shape(images)
+    require(
+        len(shape) == 4 and shape[1:] == (1, size, size),
+        f"images must be (N, 1, {size}, {size}), not {shape}; try prepare(images, "
+        f"{size})",
+    )
+
+
 def training_plan(images, labels, order, lr, batch_size):
     """Checked arrays, the examples of each batch, and the rate of each step.
 

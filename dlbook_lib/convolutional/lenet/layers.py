@@ -7,12 +7,13 @@ by 28 pixels and answers with ten scores, the largest of which does.
 
 import numpy as np
 
-from dlbook_lib.common.checks import as_float, check_in, check_positive, check_rng
+from dlbook_lib.common.checks import as_float, check_positive, check_rng
 from dlbook_lib.convolutional.lenet import second_derivatives as tensors
-from dlbook_lib.convolutional.lenet.arguments import connections
+from dlbook_lib.convolutional.lenet.arguments import check_pixels, connections
 from dlbook_lib.convolutional.lenet.codes import C3_TABLE
 from dlbook_lib.convolutional.lenet.scratch import digit_codes
 from dlbook_lib.convolutional.pooling.second_derivatives import max_pool2d_by_halves
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_dtype
 from dlbook_lib.convolutional.strides_and_gradients.layers import Conv2d
 from dlbook_lib.feedforward.autodiff.modules import Buffer, Linear, Module, Parameter
 from dlbook_lib.feedforward.autodiff.operations import relu
@@ -42,11 +43,11 @@ class Subsampling2d(Module):
     ((1, 6, 14, 14), 12)
     """
 
-    def __init__(self, channels, *, rng, dtype="float64"):
+    def __init__(self, channels, *, rng, dtype=float):
         super().__init__()
         check_positive(channels, "channels", integer=True)
         check_rng(rng)
-        check_in(dtype, "dtype", ("float64", "float32"))
+        check_dtype(dtype)
         self.weight = start_(Parameter(np.empty(channels, dtype)), 4, rng)
         self.bias = start_(Parameter(np.empty(channels, dtype)), 4, rng)
 
@@ -63,11 +64,11 @@ class PartialConv2d(Module):
     1516
     """
 
-    def __init__(self, table, kernel_size, *, rng, dtype="float64"):
+    def __init__(self, table, kernel_size, *, rng, dtype=float):
         super().__init__()
         check_positive(kernel_size, "kernel_size", integer=True)
         check_rng(rng)
-        check_in(dtype, "dtype", ("float64", "float32"))
+        check_dtype(dtype)
         outputs = connections(table)[0]
         self.table, k = table, kernel_size
         self.weight = Parameter(np.empty((len(outputs), k, k), dtype))
@@ -112,10 +113,10 @@ class LeNet5(Module):
     ((2, 10), 60000)
     """
 
-    def __init__(self, *, rng, dtype="float64"):
+    def __init__(self, *, rng, dtype=float):
         super().__init__()
         check_rng(rng)
-        check_in(dtype, "dtype", ("float64", "float32"))
+        check_dtype(dtype)
         same = {"rng": rng, "dtype": dtype}
         self.c1 = Conv2d(1, 6, 5, **same)
         self.s2 = Subsampling2d(6, **same)
@@ -130,6 +131,7 @@ class LeNet5(Module):
 
     def maps(self, input):
         """What every layer makes of `input` (N, 1, 32, 32), by name."""
+        check_pixels(input, 32)
         f = tensors.scaled_tanh
         found = {"c1": f(self.c1(input))}  # (N, 6, 28, 28)
         found["s2"] = f(self.s2(found["c1"]))  # (N, 6, 14, 14)
@@ -157,10 +159,10 @@ class LeNet5Remake(Module):
     ((2, 10), 61706)
     """
 
-    def __init__(self, *, rng, dtype="float64"):
+    def __init__(self, *, rng, dtype=float):
         super().__init__()
         check_rng(rng)
-        check_in(dtype, "dtype", ("float64", "float32"))
+        check_dtype(dtype)
         same = {"rng": rng, "dtype": dtype}
         self.conv1 = Conv2d(1, 6, 5, padding=2, **same)
         self.conv2 = Conv2d(6, 16, 5, **same)
@@ -170,6 +172,7 @@ class LeNet5Remake(Module):
 
     def maps(self, input):
         """What every layer makes of `input` (N, 1, 28, 28), by name."""
+        check_pixels(input, 28)
         pool = max_pool2d_by_halves
         found = {"conv1": relu(self.conv1(input))}  # (N, 6, 28, 28)
         found["pool1"] = pool(found["conv1"])  # (N, 6, 14, 14)

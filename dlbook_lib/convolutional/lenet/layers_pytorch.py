@@ -23,9 +23,9 @@ def start_(parameter, fan_in, rng):
 class Subsampling2d(nn.Module):
     """As in scratch: `weight` (channels,), `bias` (channels,)."""
 
-    def __init__(self, channels, *, rng, dtype="float64"):
+    def __init__(self, channels, *, rng, dtype=float):
         super().__init__()
-        empty = torch.empty(2, channels, dtype=getattr(torch, dtype))
+        empty = torch.empty(2, channels, dtype=dtype)
         self.weight = start_(nn.Parameter(empty[0].clone()), 4, rng)
         self.bias = start_(nn.Parameter(empty[1].clone()), 4, rng)
 
@@ -37,10 +37,10 @@ class Subsampling2d(nn.Module):
 class PartialConv2d(nn.Module):
     """As in scratch: `weight` (connections, k, k), `bias` (maps,)."""
 
-    def __init__(self, table, kernel_size, *, rng, dtype="float64"):
+    def __init__(self, table, kernel_size, *, rng, dtype=float):
         super().__init__()
         self.table, k = table, kernel_size
-        each, dtype = [len(maps) for maps in table], getattr(torch, dtype)
+        each = [len(maps) for maps in table]
         self.weight = nn.Parameter(torch.empty((sum(each), k, k), dtype=dtype))
         self.bias = nn.Parameter(torch.empty(len(table), dtype=dtype))
         for part in self.weight.detach().split(each):
@@ -66,7 +66,7 @@ class RBF(nn.Module):
 
 def _linear(in_features, out_features, rng, dtype):
     """As `Linear` in scratch: `weight` (out, in), drawn by a `torch.Generator`."""
-    layer = nn.Linear(in_features, out_features, dtype=getattr(torch, dtype))
+    layer = nn.Linear(in_features, out_features, dtype=dtype)
     for parameter in layer.parameters():
         bound = in_features**-0.5
         nn.init.uniform_(parameter, -bound, bound, generator=rng)
@@ -76,7 +76,7 @@ def _linear(in_features, out_features, rng, dtype):
 class LeNet5(nn.Module):
     """As in scratch: the network of 1998, (N, 1, 32, 32) to (N, 10)."""
 
-    def __init__(self, *, rng, dtype="float64"):
+    def __init__(self, *, rng, dtype=float):
         super().__init__()
         same = {"rng": rng, "dtype": dtype}
         self.c1 = Conv2d(1, 6, 5, **same)
@@ -109,7 +109,7 @@ class LeNet5(nn.Module):
 class LeNet5Remake(nn.Module):
     """As in scratch: (N, 1, 28, 28) to (N, 10), 61,706 parameters."""
 
-    def __init__(self, *, rng, dtype="float64"):
+    def __init__(self, *, rng, dtype=float):
         super().__init__()
         same = {"rng": rng, "dtype": dtype}
         self.conv1 = Conv2d(1, 6, 5, padding=2, **same)

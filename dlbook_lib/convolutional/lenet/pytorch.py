@@ -6,9 +6,9 @@ from torch.nn import functional as F
 from dlbook_lib.convolutional.lenet.codes import BITMAPS
 
 
-def prepare(images, size=32, dtype="float64"):
+def prepare(images, size=32, dtype=float):
     """As in scratch: uint8 (N, H, W) to (N, 1, size, size)."""
-    x = torch.as_tensor(images)[:, None].to(getattr(torch, dtype))
+    x = torch.as_tensor(images)[:, None].to(dtype)
     top, left = ((size - n) // 2 for n in x.shape[-2:])
     bottom, right = size - x.shape[-2] - top, size - x.shape[-1] - left
     return F.pad(x, (left, right, top, bottom)) * (1.275 / 255) - 0.1
@@ -48,12 +48,12 @@ def rbf_loss(input, target, j=0.1):
     return (input.gather(1, target[:, None])[:, 0] + near).mean()
 
 
-def digit_codes(dtype="float64"):
+def digit_codes(dtype=float):
     """As in scratch: (10, 84)."""
     rows = [line.split() for line in BITMAPS.split("\n") if line]
     signs = {"#": 1, ".": -1}
     codes = [[signs[p] for row in rows for p in row[d]] for d in range(10)]
-    return torch.tensor(codes, dtype=getattr(torch, dtype))
+    return torch.tensor(codes, dtype=dtype)
 
 
 def saliency(net, images, labels):

@@ -9,7 +9,6 @@ import numpy as np
 from dlbook_lib.common.checks import (
     as_float,
     as_labels,
-    check_in,
     check_positive,
     require,
 )
@@ -21,17 +20,18 @@ from dlbook_lib.convolutional.lenet.arguments import (
 )
 from dlbook_lib.convolutional.lenet.batch_last import BatchLastLeNet
 from dlbook_lib.convolutional.lenet.codes import BITMAPS
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_dtype
 from dlbook_lib.convolutional.strides_and_gradients.scratch import (
     conv2d_by_rows,
     conv2d_by_rows_backward,
 )
-from dlbook_lib.feedforward.autodiff.engine import Tensor, no_grad
+from dlbook_lib.feedforward.autodiff.engine import Tensor, grad, no_grad
 from dlbook_lib.feedforward.autodiff.modules import Module
 from dlbook_lib.feedforward.autodiff.operations import cross_entropy
 from dlbook_lib.optimization.momentum.scratch import SGD
 
 
-def prepare(images, size=32, dtype="float64"):
+def prepare(images, size=32, dtype=float):
     """Grey images with a border, ground −0.1 and ink 1.175, for the network.
 
     So the pixels of MNIST have a mean near 0 and a variance near 1.
@@ -42,7 +42,7 @@ def prepare(images, size=32, dtype="float64"):
         0 paper to 255 ink, as `dlbook_lib.common.data.mnist` gives them.
     size : int
         Height and width of the result, 32 for LeNet-5; the image comes in the middle.
-    dtype : {"float64", "float32"}
+    dtype : dtype
 
     Returns
     -------
@@ -56,7 +56,7 @@ def prepare(images, size=32, dtype="float64"):
     """
     images = np.asarray(images)
     check_positive(size, "size", integer=True)
-    check_in(dtype, "dtype", ("float64", "float32"))
+    check_dtype(dtype)
     require(
         images.ndim == 3 and images.dtype == np.uint8,
         f"images must be uint8 (N, H, W), not {images.dtype} {images.shape}",
@@ -281,12 +281,12 @@ def rbf_loss_backward(dy, input, target, j=0.1):
     return dx * (float(dy) / len(input))
 
 
-def digit_codes(dtype="float64"):
+def digit_codes(dtype=float):
     """The ten digits as pictures of 7 by 12 pixels, ink +1 and ground −1.
 
     Parameters
     ----------
-    dtype : {"float64", "float32"}
+    dtype : dtype
 
     Returns
     -------
@@ -295,7 +295,7 @@ def digit_codes(dtype="float64"):
     >>> digit_codes().shape, int((digit_codes()[1] > 0).sum())
     ((10, 84), 16)
     """
-    check_in(dtype, "dtype", ("float64", "float32"))
+    check_dtype(dtype)
     rows = [line.split() for line in BITMAPS.split("\n") if line]  # 12 rows of 10
     ink = [[pixel == "#" for row in rows for pixel in row[d]] for d in range(10)]
     return np.where(ink, 1, -1).astype(dtype)
@@ -331,8 +331,8 @@ def saliency(net, images, labels):
     fits = f"images {images.shape} want labels ({len(images)},), not {labels.shape}"
     require(labels.shape == (len(images),), fits)
     chosen = np.eye(scores.shape[1], dtype=images.dtype)[labels]
-    (scores * chosen).sum().backward()
-    return abs(pixels.grad.data)
+    (slope,) = grad((scores * chosen).sum(), pixels)  # those of `net` stay as they are
+    return abs(slope.data)
 
 
 def worst_errors(scores, labels, count):
@@ -389,6 +389,7 @@ def train_lenet(
     ndarray (steps,)
         The loss of each batch, in nats, before it is learned from.
     """
+    require(isinstance(net, Module), f"net must be a Module, not {net!r}", TypeError)
     images, labels, batches, rates = training_plan(
         images, labels, order, lr, batch_size
     )
@@ -418,6 +419,7 @@ def train_lenet_batch_last(
     ndarray (steps,)
         The losses.
     """
+    require(isinstance(net, Module), f"net must be a Module, not {net!r}", TypeError)
     images, labels, batches, rates = training_plan(
         images, labels, order, lr, batch_size
     )

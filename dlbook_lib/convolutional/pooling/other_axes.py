@@ -160,6 +160,9 @@ def avg_pool3d(
 ):
     """The means of blocks: (N, C, D, H, W) to (N, C, OD, OH, OW), or without N.
 
+    Where conventions differ: here alone torch also refuses a kernel that is larger than
+    the input without its padding.
+
     >>> avg_pool3d(np.arange(8.0).reshape(1, 2, 2, 2), 2)
     array([[[[3.5]]]])
     """

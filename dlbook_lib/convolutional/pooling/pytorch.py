@@ -61,9 +61,10 @@ def max_pool2d_by_halves(input):
     """As in scratch: (N, C, H // 2, W // 2) and `pull`."""
     h, w = (n // 2 * 2 for n in input.shape[-2:])
     left, right = input[..., :h, :w:2], input[..., :h, 1:w:2]
-    row = torch.where(left >= right, left, right)  # in a tie the first takes all
+    # in a tie the first takes all; NaN stays
+    row = torch.where(left >= right, left, torch.maximum(left, right))
     top, bottom = row[..., ::2, :], row[..., 1::2, :]
-    y = torch.where(top >= bottom, top, bottom)
+    y = torch.where(top >= bottom, top, torch.maximum(top, bottom))
     return y, lambda dy: torch.autograd.grad(y, input, dy)[0]
 
 

@@ -23,7 +23,8 @@ def pool_plan(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=
     r"""What a pooling has to do along both axes; refuses what does not fit.
 
     There are :math:`\lfloor(n+2p-d(k-1)-1)/s\rfloor+1` places; with `ceil_mode` the
-    quotient is rounded up, unless the last window would begin beyond the image.
+    quotient is rounded up, unless the last window would begin beyond the image; so a
+    window may be larger than the image, by less than a stride.
 
     Parameters
     ----------
@@ -52,13 +53,13 @@ def pool_plan(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=
     places, around = [], []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         span = d * (k - 1) + 1
+        count = (n + 2 * p - span + (s - 1) * ceil_mode) // s + 1
+        count -= ceil_mode and (count - 1) * s >= n + p
         require(
-            span <= n + 2 * p and 2 * p <= span,
+            count > 0 and 2 * p <= span,
             f"a window of {span} does not fit: the input {input.shape} has {n} and "
             f"padding {p} on either side, of which a window may hold half; try less",
         )
-        count = (n + 2 * p - span + (s - 1) * ceil_mode) // s + 1
-        count -= ceil_mode and (count - 1) * s >= n + p
         places.append(count)
         around.append((p, max(0, (count - 1) * s + span - n - p)))
     return kernel, stride, dilation, tuple(places), around
@@ -90,7 +91,8 @@ def max_pool2d(
     ----------
     input : array_like (N, C, H, W) or (C, H, W)
     kernel_size, stride, padding, dilation, ceil_mode
-        As in `pool_plan`; what is padded never wins.
+        As in `pool_plan`; what is padded never wins. A window that holds nothing else
+        is refused; torch answers −∞.
     return_indices : bool
         Hand back where the winners stand, too, counted along the rows of one channel.
 
@@ -226,7 +228,8 @@ def max_pool2d_by_halves_backward(dy, shape, left, top):
     """Gradient of `max_pool2d_by_halves`: the winner of a window takes all of `dy`.
 
     Top against bottom, then left against right; in a tie the first wins. NaN wins
-    nothing here, so the gradient of a window that holds one is of no use.
+    nothing here, so the gradient of a window that holds one is of no use; nor is that
+    of a window whose `dy` is infinite, which is NaN, not infinite for the winner alone.
 
     Parameters
     ----------
@@ -418,8 +421,7 @@ def lp_pool2d_backward(dy, input, norm_type, kernel_size, stride=None, ceil_mode
     Returns
     -------
     ndarray (N, C, H, W) or (C, H, W)
-        NaN, as in torch, in a window that is all zeros if p is above 1: the norm has a
-        kink there.
+        0, as in torch, from a window whose norm is 0; for p above 1 it has a kink.
 
     >>> lp_pool2d_backward([[[1.0]]], [[[3.0, 4.0]]], 2, (1, 2))
     array([[[0.6, 0.8]]])
@@ -431,7 +433,7 @@ def lp_pool2d_backward(dy, input, norm_type, kernel_size, stride=None, ceil_mode
     )
     kernel, p = as_sizes(kernel_size, "kernel_size"), float(norm_type)
     with np.errstate(invalid="ignore", divide="ignore"):
-        each = dy * y ** (1 - p) * float(np.prod(kernel))
+        each = dy * np.where(y == 0, y, y ** (1 - p)) * float(np.prod(kernel))
         spread = avg_pool2d_backward(each, input, kernel, stride, 0, ceil_mode)
         return spread * np.asarray(input) ** (p - 1)
 
@@ -532,7 +534,7 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     output_size : int or (int, int)
         As in `adaptive_plan`; 1 is `global_max_pool2d`.
     return_indices : bool
-        As in `max_pool2d`.
+        As in `max_pool2d`; but of several NaN the first wins, in torch the last.
 
     Returns
     -------
@@ -622,7 +624,8 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     kernel_size, stride, padding : int or (int, int)
     output_size : (int, int), optional
         Height and width; :math:`(n-1)s-2p+k` if it is not given. The last two numbers
-        count if more are given.
+        count if more are given. Where conventions differ: torch wants them less than a
+        stride away from that.
 
     Returns
     -------

@@ -99,9 +99,12 @@ def _max_pool3d_again(
 
 
 def _lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
-    """The definition of `lp_pool2d`, from operations on Tensors (N, C, H, W)."""
+    """The definition of `lp_pool2d`, from operations on Tensors (N, C, H, W); flat
+    where it is 0, as its gradient is."""
     mean = avg_pool2d(input**norm_type, kernel_size, stride, 0, ceil_mode)
-    return (mean * float(np.prod(as_sizes(kernel_size, "")))) ** (1 / norm_type)
+    total, flat = mean * float(np.prod(as_sizes(kernel_size, ""))), mean == 0
+    root = operations.where(flat, 1.0, total) ** (1 / norm_type)
+    return operations.where(flat, 0.0, root)
 
 
 def _stochastic_pool2d(input, kernel_size, stride=None, noise=None):
@@ -116,16 +119,43 @@ def _stochastic_pool2d(input, kernel_size, stride=None, noise=None):
     return squares / operations.where(total == 0, 1.0, total)
 
 
-max_pool2d = linear_map(
+_max_pool2d = linear_map(
     scratch.max_pool2d, scratch.max_pool2d_backward, _max_pool2d_again
 )
-max_pool2d_by_halves = fused(
-    scratch.max_pool2d_by_halves, lambda input: max_pool2d(input, 2)
-)
-adaptive_max_pool2d = linear_map(
+_adaptive_max_pool2d = linear_map(
     scratch.adaptive_max_pool2d,
     scratch.adaptive_max_pool2d_backward,
     _adaptive_max_pool2d_again,
+)
+
+
+def max_pool2d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    return_indices=False,
+):
+    """`max_pool2d` of a Tensor (N, C, H, W); the indices are an array of ints."""
+    options = kernel_size, stride, padding, dilation, ceil_mode
+    if not return_indices:
+        return _max_pool2d(input, *options, return_indices)
+    at = scratch.max_pool2d(raw(input), *options, return_indices)[1]
+    return _max_pool2d(input, *options), at
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """The same for `adaptive_max_pool2d`, of a Tensor (N, C, H, W)."""
+    if not return_indices:
+        return _adaptive_max_pool2d(input, output_size, return_indices)
+    at = scratch.adaptive_max_pool2d(raw(input), output_size, return_indices)[1]
+    return _adaptive_max_pool2d(input, output_size), at
+
+
+max_pool2d_by_halves = fused(
+    scratch.max_pool2d_by_halves, lambda input: max_pool2d(input, 2)
 )
 global_max_pool2d = linear_map(
     scratch.global_max_pool2d,

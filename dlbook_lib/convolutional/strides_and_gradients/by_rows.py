@@ -2,7 +2,7 @@
 
 Arrays are (C, H, W, N) in memory, so that a row of an image is one long run for all
 examples. What the kernels see at the places of a few output rows is copied into columns
-that stay in the processor's cache, `ROW_BYTES` of them, multiplied and overwritten.
+that stay in the processor's cache, `PIECE_BYTES` of them, multiplied and overwritten.
 """
 
 from itertools import product
@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-ROW_BYTES = 2**19
+PIECE_BYTES = 2**19
 """What the columns may take, half a megabyte, so that all three stay in the cache."""
 
 
@@ -68,7 +68,7 @@ def columns(x, kernel, stride, dilation, dtype):
     windows = sliding_window_view(x, spans, axis=(1, 2))
     windows = windows[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 4, 5, 1, 2, 3)
     rows, places = len(x) * kernel[0] * kernel[1], windows.shape[3:]
-    most = ROW_BYTES // (max(1, rows) * np.dtype(dtype).itemsize)
+    most = PIECE_BYTES // (max(1, rows) * np.dtype(dtype).itemsize)
     room = None
     for at in pieces(places, most):
         seen = windows[:, :, :, *at]

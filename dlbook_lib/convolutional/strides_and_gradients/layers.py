@@ -9,6 +9,7 @@ import numpy as np
 from dlbook_lib.common.checks import check_in, check_positive, check_rng, require
 from dlbook_lib.convolutional.convolution.scratch import as_sizes
 from dlbook_lib.convolutional.strides_and_gradients import second_derivatives as tensors
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_dtype
 from dlbook_lib.convolutional.strides_and_gradients.scratch import (
     PAD_MODES,
     conv_plan,
@@ -18,7 +19,14 @@ from dlbook_lib.convolutional.strides_and_gradients.transposed import transpose_
 from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
 
 
-def _draw(layer, shape, bias, fan_in, rng, dtype="float64"):
+def _probe(channels, ndim, dtype):
+    """An image (C, ...) of no memory on which any kernel has room, to try options."""
+    return np.broadcast_to(
+        np.zeros((), dtype), (channels, *(2**15 for _ in range(ndim)))
+    )
+
+
+def _draw(layer, shape, bias, fan_in, rng, dtype=float):
     """Start `weight` of a `shape`, and `bias` of one unless it is None."""
     bound = fan_in**-0.5
     layer.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
@@ -42,7 +50,7 @@ class Conv2d(Module):
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What is put around the input, as in `pad`.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
         Of the parameters. Where conventions differ: torch starts with float32.
 
     >>> layer = Conv2d(3, 8, 3, padding="same", rng=np.random.default_rng(0))
@@ -65,12 +73,13 @@ class Conv2d(Module):
         padding_mode="zeros",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(in_channels, "in_channels", integer=True)
         check_positive(out_channels, "out_channels", integer=True)
         check_rng(rng)
+        check_dtype(dtype)
         check_positive(groups, "groups", integer=True)
         require(
             in_channels % groups == 0 == out_channels % groups,
@@ -83,7 +92,7 @@ class Conv2d(Module):
         self.options = stride, padding, dilation, groups
         self.padding_mode = padding_mode
         shape = (out_channels, in_channels // groups, *kernel)
-        probe = np.zeros((in_channels, *(n * 99 for n in kernel)), dtype)
+        probe = _probe(in_channels, self.ndim, dtype)
         around = conv_plan(probe, np.zeros(shape, dtype), None, *self.options)[2]
         self.around = [n for pair in reversed(around) for n in pair]
         starts = shape, out_channels if bias else None, np.prod(shape[1:])
@@ -139,7 +148,7 @@ class ConvTranspose2d(Module):
     groups : int
     bias : bool
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> layer = ConvTranspose2d(8, 3, 4, 2, 1, rng=np.random.default_rng(0))
     >>> layer(np.ones((2, 8, 7, 7))).shape
@@ -161,14 +170,14 @@ class ConvTranspose2d(Module):
         dilation=1,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(in_channels, "in_channels", integer=True)
         check_positive(out_channels, "out_channels", integer=True)
         check_positive(groups, "groups", integer=True)
         check_rng(rng)
-        check_in(dtype, "dtype", ("float64", "float32"))
+        check_dtype(dtype)
         require(
             in_channels % groups == 0 == out_channels % groups,
             f"groups must divide in_channels and out_channels, not {groups}, "
@@ -177,7 +186,7 @@ class ConvTranspose2d(Module):
         kernel = as_sizes(kernel_size, "kernel_size", self.ndim)
         self.options = stride, padding, output_padding, groups, dilation
         shape = (in_channels, out_channels // groups, *kernel)
-        probe = np.zeros((in_channels, *(99 for _ in kernel)), dtype)
+        probe = _probe(in_channels, self.ndim, dtype)
         transpose_plan(probe, np.zeros(shape, dtype), None, *self.options)
         starts = shape, out_channels if bias else None, np.prod(shape[1:])
         _draw(self, *starts, rng, dtype)

@@ -26,11 +26,11 @@ class _Convolution:
         padding_mode="zeros",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = stride, padding, dilation, groups, bias, padding_mode
         sizes = in_channels, out_channels, kernel_size
-        super().__init__(*sizes, *options, dtype=getattr(torch, dtype))
+        super().__init__(*sizes, *options, dtype=dtype)
         _draw(self, rng)
 
 
@@ -69,11 +69,11 @@ class _Transposed:
         dilation=1,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = stride, padding, output_padding, groups, bias, dilation
         sizes = in_channels, out_channels, kernel_size
-        super().__init__(*sizes, *options, dtype=getattr(torch, dtype))
+        super().__init__(*sizes, *options, dtype=dtype)
         _draw(self, rng)
 
 

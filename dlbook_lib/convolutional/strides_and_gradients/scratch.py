@@ -9,8 +9,9 @@ Arrays are channels-first, (N, C, L) or (N, C, H, W), or one example without N.
 
 import numpy as np
 
-from dlbook_lib.common.checks import as_float, check_in, check_positive, require
+from dlbook_lib.common.checks import as_float, check_in, require
 from dlbook_lib.convolutional.convolution.scratch import as_sizes, batch_last, taps
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_operands
 from dlbook_lib.convolutional.strides_and_gradients.by_rows import (
     correlate_by_rows,
     to_input_by_rows,
@@ -87,7 +88,8 @@ def pad(input, pad, mode="constant", value=None):
     ----------
     input : array_like (...)
     pad : sequence of int
-        How many before and after along the last axis, then along the last but one, …
+        How many before and after along the last axis, then along the last but one, …;
+        not below 0, which torch takes for cutting off.
     mode : {"constant", "reflect", "replicate", "circular"}
         `value`; the array mirrored at its border, which does not stand twice; its
         border again and again; or the array from its other end.
@@ -190,37 +192,23 @@ def conv_plan(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=
     >>> conv_plan(np.ones((1, 2, 9)), np.ones((4, 2, 4)), padding="same")
     ((1,), (1,), [(1, 2)], (9,))
     """
-    weight = as_float(weight, "weight", ndim=(3, 4, 5))
-    ndim = weight.ndim - 2
-    input = as_float(input, "input", ndim=(ndim + 1, ndim + 2), empty=True)
-    check_positive(groups, "groups", integer=True)
-    channels, *size = input.shape[-ndim - 1 :]
-    shapes = f"(input {input.shape}, weight {weight.shape}, groups {groups})"
-    require(
-        channels == weight.shape[1] * groups,
-        f"input has {channels} channels but weight expects {weight.shape[1] * groups} "
-        f"{shapes}; is input channels-first, (N, C, ...)?",
-    )
-    fits = len(weight) % groups == 0
-    require(fits, f"{len(weight)} kernels cannot be cut into {groups} groups {shapes}")
-    shape = bias is not None and as_float(bias, "bias").shape
-    require(
-        shape in (False, weight.shape[:1]),
-        f"bias has shape {shape} but there are {len(weight)} kernels {shapes}",
-    )
+    check_operands(input, weight, bias, groups)
+    kernel = np.shape(weight)[2:]
+    ndim = len(kernel)
+    size = as_sizes(np.shape(input)[-ndim:], "input size", ndim)
     stride = as_sizes(stride, "stride", ndim)
     dilation = as_sizes(dilation, "dilation", ndim)
-    spans = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
     if isinstance(padding, str):
         check_in(padding, "padding", ("same", "valid"))
         if padding == "same":
             ones = set(stride) == {1}
             require(ones, f"padding='same' wants stride 1, not {stride}; give a number")
+            spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
             around = [(span // 2, span - span // 2) for span in spans]
-            return stride, dilation, around, as_sizes(tuple(size), "input size", ndim)
+            return stride, dilation, around, size
         padding = 0
     padding = as_sizes(padding, "padding", ndim, low=0)
-    places = output_size(tuple(size), weight.shape[2:], stride, padding, dilation)
+    places = output_size(size, kernel, stride, padding, dilation)
     return stride, dilation, [(p, p) for p in padding], places
 
 

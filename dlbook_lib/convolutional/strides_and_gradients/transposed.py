@@ -6,8 +6,9 @@ convolution with strides has made them smaller. Its own gradient is a convolutio
 
 import numpy as np
 
-from dlbook_lib.common.checks import as_float, check_positive, require
+from dlbook_lib.common.checks import as_float, require
 from dlbook_lib.convolutional.convolution.scratch import as_sizes
+from dlbook_lib.convolutional.strides_and_gradients.arguments import check_operands
 from dlbook_lib.convolutional.strides_and_gradients.by_taps import (
     correlate_by_taps,
     to_input_by_taps,
@@ -28,7 +29,8 @@ def transpose_plan(
     dilation=1,
 ):
     r"""What a transposed convolution has to do along each axis; refuses what does not
-    fit. Its output has :math:`(n-1)s-2p+d(k-1)+1` places, and `output_padding` more.
+    fit. Its output has :math:`(n-1)s-2p+d(k-1)+1` places, and `output_padding` more; at
+    least one, where torch also answers with none.
 
     Parameters
     ----------
@@ -51,21 +53,10 @@ def transpose_plan(
     >>> transpose_plan(np.ones((1, 2, 5)), np.ones((2, 3, 4)), stride=2, padding=1)
     ((2,), (1,), [(1, 1)], (12,))
     """
-    weight = as_float(weight, "weight", ndim=(3, 4, 5))
-    ndim = weight.ndim - 2
-    input = as_float(input, "input", ndim=(ndim + 1, ndim + 2), empty=True)
-    check_positive(groups, "groups", integer=True)
-    channels, *places = input.shape[-ndim - 1 :]
-    shapes = f"(input {input.shape}, weight {weight.shape}, groups {groups})"
-    require(
-        channels == len(weight) and channels % groups == 0,
-        f"input has {channels} channels but weight expects {len(weight)}, in whole "
-        f"groups {shapes}; is weight (in, out / groups, ...)?",
-    )
-    out = weight.shape[1] * groups
-    shape = bias is not None and as_float(bias, "bias").shape
-    require(shape in (False, (out,)), f"bias has shape {shape}, not {(out,)} {shapes}")
-    places = as_sizes(tuple(places), "input size", ndim)
+    check_operands(input, weight, bias, groups, transposed=True)
+    kernel = np.shape(weight)[2:]
+    ndim = len(kernel)
+    places = as_sizes(np.shape(input)[-ndim:], "input size", ndim)
     stride = as_sizes(stride, "stride", ndim)
     dilation = as_sizes(dilation, "dilation", ndim)
     padding = as_sizes(padding, "padding", ndim, low=0)
@@ -74,11 +65,12 @@ def transpose_plan(
         all(e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)),
         f"output_padding {extra} must be below stride {stride} or dilation {dilation}",
     )
-    each = zip(places, weight.shape[2:], stride, dilation, extra, strict=True)
+    each = zip(places, kernel, stride, dilation, extra, strict=True)
     size = tuple((n - 1) * s + d * (k - 1) + 1 + e for n, k, s, d, e in each)
     require(
         all(n > 2 * p for n, p in zip(size, padding, strict=True)),
-        f"padding {padding} leaves nothing of {size} {shapes}; pad less",
+        f"padding {padding} leaves nothing of {size} (input {np.shape(input)}, weight "
+        f"{np.shape(weight)}); pad less",
     )
     return stride, dilation, [(p, p) for p in padding], size
 

@@ -121,7 +121,7 @@ class LBFGS(Optimizer):
     def _iterate(self, closure, here, state, last, left):
         """One direction: the `Place` it leads to, calls used, whether to go on."""
         (group,) = self.param_groups
-        tol, t = group["tolerance_change"], group["lr"]
+        tol, t = group["tolerance_change"], float(group["lr"])
         d = self._direction(here, state)
         if state["n_iter"] == 1:
             t *= min(1.0, 1 / float(abs(here.gradient).sum()))
@@ -142,6 +142,10 @@ class LBFGS(Optimizer):
         """The loss as the closure gives it, and all that is known of the place."""
         with enable_grad():
             loss = closure()
+        value = np.asarray(raw(loss))
+        is_number = value.ndim == 0 and value.dtype.kind in "iuf"
+        sentence = f"closure must return the loss, one number, not {loss!r}"
+        require(is_number, sentence, TypeError)
         flat = []
         for p in self.param_groups[0]["params"]:
             g = np.zeros_like(p.data) if p.grad is None else raw(p.grad)
@@ -149,7 +153,7 @@ class LBFGS(Optimizer):
             flat.append(g.ravel())
         g = np.concatenate(flat)
         slope = None if d is None else float(g @ d)
-        return loss, Place(t, float(raw(loss)), slope, g)
+        return loss, Place(t, float(value), slope, g)
 
     def _direction(self, here, state):
         """−B g, after the last step has been added to the memory."""

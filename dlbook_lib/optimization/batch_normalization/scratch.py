@@ -55,7 +55,7 @@ def standardize(input, dim, eps=1e-5):
     with np.errstate(over="ignore", invalid="ignore"):
         centred = input - input.mean(axis=dim, keepdims=True)
         var = (centred * centred).mean(axis=dim, keepdims=True)
-        return centred / np.sqrt(var + eps)
+        return centred / np.sqrt(var + float(eps))
 
 
 def standardize_backward(dy, input, dim, eps=1e-5):
@@ -80,7 +80,7 @@ def standardize_backward(dy, input, dim, eps=1e-5):
         var = (centred * centred).mean(axis=dim, keepdims=True)
         along = (dy * x_hat).mean(axis=dim, keepdims=True)
         dx_hat = dy - dy.mean(axis=dim, keepdims=True) - x_hat * along
-        return dx_hat / np.sqrt(var + eps)
+        return dx_hat / np.sqrt(var + float(eps))
 
 
 def channelwise(x, input, name="weight"):
@@ -165,6 +165,11 @@ def track_(running_mean, running_var, input, dim, momentum=0.1):
         channelwise(running, input, name)  # checks it
         in_place = f"{name} is changed in place, so it must be an array"
         require(isinstance(running, np.ndarray), in_place, TypeError)
+    shared = dim if isinstance(dim, tuple) else (dim,)
+    for d in shared:
+        check_dim(d, input)
+    lone = all(input.shape[d] == 1 for d in shared)
+    require(not lone, f"one number has no variance; input {input.shape}, dim {dim}")
     if input.size:
         rest = (0, *range(2, input.ndim))
         mean = input.mean(axis=dim, keepdims=True).mean(axis=rest)
@@ -221,7 +226,7 @@ def batch_norm(
     if not training:
         mean = channelwise(running_mean, input, "running_mean")
         var = channelwise(running_var, input, "running_var")
-        return affine((input - mean) / np.sqrt(var + eps), weight, bias)
+        return affine((input - mean) / np.sqrt(var + float(eps)), weight, bias)
     require(
         input.ndim > 1 and input.size != input.shape[1],
         f"input {input.shape} must be (N, C, ...) with more than one number for each "
@@ -274,7 +279,7 @@ def batch_norm_backward(
         dim = (0, *range(2, x_hat.ndim))
         return standardize_backward(d, input, dim, eps), None, None, dweight, dbias
     var = channelwise(running_var, x_hat, "running_var")
-    return d / np.sqrt(var + eps), None, None, dweight, dbias
+    return d / np.sqrt(var + float(eps)), None, None, dweight, dbias
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -495,6 +500,14 @@ def instance_norm_backward(
     return standardize_backward(d, input, dim, eps), None, None, dweight, dbias
 
 
+def _dot(a, b, piece=2**17):
+    """The product of two vectors (n,), in pieces: a long one adds up its roundings."""
+    if len(a) <= piece:
+        return a.dot(b)
+    starts = range(0, len(a), piece)
+    return sum(a[i : i + piece].dot(b[i : i + piece]) for i in starts)
+
+
 def batch_norm_by_channel(input, weight, bias, eps=1e-5):
     """The same as `batch_norm` in training, one channel after the other in cache.
 
@@ -534,22 +547,22 @@ def batch_norm_by_channel(input, weight, bias, eps=1e-5):
     # C first, then the axes as they lie in memory
     axes = 1, *sorted((0, *range(2, input.ndim)), key=lambda d: -input.strides[d])
     x, y = input.transpose(axes), np.empty((input.shape[1], numbers), input.dtype)
-    mean, inv_std = np.empty((2, len(x)), input.dtype)
+    mean, inv_std = stats = np.empty((2, len(x)), input.dtype)
     ones = np.ones(numbers, input.dtype)  # a sum is a product with it, and faster
-    for c in range(len(x)):
-        one = x[c].reshape(-1)  # (numbers,), a copy only where they lie apart
-        shift = mean[c] = one.dot(ones) / numbers
-        var = one.dot(one) / numbers - shift * shift
-        if not var >= shift * shift:
-            one, shift = one - shift, 0
-            var = one.dot(one) / numbers
-        inv_std[c] = 1 / np.sqrt(var + eps)
-        factor = weight[c] * inv_std[c]
-        t = np.multiply(one, factor, out=y[c])
-        t += bias[c] - shift * factor
-    saved = input, weight, mean, inv_std
+    with np.errstate(over="ignore", invalid="ignore"):
+        for c in range(len(x)):
+            one = x[c].reshape(-1)  # (numbers,), a copy only where they lie apart
+            shift = mean[c] = _dot(one, ones) / numbers
+            var = _dot(one, one) / numbers - shift * shift
+            if not var >= shift * shift:
+                one, shift = one - shift, 0
+                var = _dot(one, one) / numbers
+            inv_std[c] = 1 / np.sqrt(var + eps)
+            factor = weight[c] * inv_std[c]
+            t = np.multiply(one, factor, out=y[c])
+            t += bias[c] - shift * factor
     y = y.reshape(x.shape).transpose(np.argsort(axes))  # (N, C, ...)
-    return y, lambda dy: batch_norm_by_channel_backward(dy, *saved)
+    return y, lambda dy: batch_norm_by_channel_backward(dy, input, weight, *stats)
 
 
 def batch_norm_by_channel_backward(dy, input, weight, mean, inv_std):
@@ -581,15 +594,16 @@ def batch_norm_by_channel_backward(dy, input, weight, mean, inv_std):
     dx = np.empty((len(x), input.size // len(x)), input.dtype)
     dweight, dbias = np.empty((2, len(x)), input.dtype)
     ones = np.ones_like(dx[0])
-    for c in reversed(range(len(x))):  # the last is still in the cache
-        d, one, shift = dy[c].reshape(-1), x[c].reshape(-1), mean[c]
-        if not abs(shift) * inv_std[c] <= 1:
-            one, shift = one - shift, 0
-        dbias[c] = d.dot(ones)
-        dweight[c] = (d.dot(one) - shift * dbias[c]) * inv_std[c]
-        slope = -dweight[c] * inv_std[c] / len(d)
-        t = np.multiply(one, slope, out=dx[c])
-        t += d
-        t -= dbias[c] / len(d) + slope * shift
-        t *= weight[c] * inv_std[c]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for c in reversed(range(len(x))):  # the last is still in the cache
+            d, one, shift = dy[c].reshape(-1), x[c].reshape(-1), mean[c]
+            if not abs(shift) * inv_std[c] <= 1:
+                one, shift = one - shift, 0
+            dbias[c] = _dot(d, ones)
+            dweight[c] = (_dot(d, one) - shift * dbias[c]) * inv_std[c]
+            slope = -dweight[c] * inv_std[c] / len(d)
+            t = np.multiply(one, slope, out=dx[c])
+            t += d
+            t -= dbias[c] / len(d) + slope * shift
+            t *= weight[c] * inv_std[c]
     return dx.reshape(x.shape).transpose(np.argsort(axes)), dweight, dbias

@@ -15,7 +15,7 @@ def _standardized(input, dim, eps):
         return input * 1.0
     centred = input - operations.mean(input, dim, keepdim=True)
     var = operations.mean(centred * centred, dim, keepdim=True)
-    return centred / operations.sqrt(var + eps)
+    return centred / operations.sqrt(var + float(eps))
 
 
 def _by_channel(x, input):
@@ -44,7 +44,7 @@ def _batch_norm(
         dim = (0, *range(2, input.ndim))
         return _affine(_standardized(input, dim, eps), weight, bias)
     mean = scratch.channelwise(running_mean, raw(input))
-    scale = (scratch.channelwise(running_var, raw(input)) + eps) ** -0.5
+    scale = (scratch.channelwise(running_var, raw(input)) + float(eps)) ** -0.5
     return _affine((input - mean) * scale, weight, bias)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
+    check_finite,
     check_in,
     check_number,
     check_positive,
@@ -78,7 +79,7 @@ def fan_in_and_fan_out(tensor):
     >>> fan_in_and_fan_out(np.zeros((6, 3, 5, 5)))
     (75, 150)
     """
-    tensor = as_float(tensor, "tensor")
+    tensor = as_float(raw(tensor), "tensor")
     require(
         tensor.ndim >= 2,
         f"tensor must have two dimensions or more, (out, in, ...), not shape "
@@ -255,9 +256,9 @@ def orthogonal_(tensor, gain=1, *, rng):
     array([[1., 0.],
            [0., 1.]])
     """
-    fan_in_and_fan_out(tensor)  # checks the shape
+    columns, _ = fan_in_and_fan_out(tensor)  # what follows the first axis
     check_positive(gain, "gain", zero=True)
-    rows, columns = len(tensor), tensor[0].size
+    rows = len(tensor)
     tall = normal_(np.empty((max(rows, columns), min(rows, columns))), rng=rng)
     q, r = np.linalg.qr(tall)
     q *= np.where(np.diag(r) < 0, -gain, gain)
@@ -290,7 +291,7 @@ def sparse_(tensor, sparsity, std=0.01, *, rng):
     >>> (w == 0).sum(axis=0)
     array([8, 8])
     """
-    as_float(tensor, "tensor", ndim=2)
+    as_float(raw(tensor), "tensor", ndim=2)
     check_number(sparsity, "sparsity", 0, 1)
     normal_(tensor, 0.0, std, rng=rng)
     for column in tensor.T:
@@ -331,10 +332,11 @@ def lsuv_(model, input, tol=0.1, max_iter=10, *, rng):
     >>> rng = np.random.default_rng(0)
     >>> net = lsuv_(Sequential(Linear(5, 3, rng=rng)), rng.normal(size=(9, 5)), rng=rng)
     """
+    is_list = hasattr(model, "__iter__") and all(map(callable, model))
+    require(is_list, f"model must be a list of layers, not {model!r}", TypeError)
     output = as_float(raw(input), "input")
-    alone = (
-        f"input {output.shape} must be a minibatch, (N, ...); add an axis with [None]"
-    )
+    check_finite(output, "input")
+    alone = f"input {output.shape} must be (N, ...); add an axis with [None]"
     require(output.ndim > 1, alone)
     check_positive(tol, "tol")
     check_positive(max_iter, "max_iter", integer=True)

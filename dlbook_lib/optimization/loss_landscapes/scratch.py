@@ -83,7 +83,7 @@ def clip_norm(g, max_norm):
     g = as_float(g, "g", empty=True)
     check_positive(max_norm, "max_norm")
     norm = float(np.linalg.norm(g))
-    return g if norm <= max_norm else (max_norm / norm) * g
+    return g if norm <= max_norm else float(max_norm / norm) * g
 
 
 def descent_path(gradient, x, *, lr, steps, max_norm=None):
@@ -108,6 +108,7 @@ def descent_path(gradient, x, *, lr, steps, max_norm=None):
     >>> descent_path(lambda x: x, [8.0], lr=0.5, steps=3).ravel()
     array([8., 4., 2., 1.])
     """
+    require(callable(gradient), "gradient must be a function of a point", TypeError)
     x = as_float(x, "x", ndim=1)
     check_positive(lr, "lr")
     check_positive(steps, "steps", integer=True)
@@ -117,7 +118,7 @@ def descent_path(gradient, x, *, lr, steps, max_norm=None):
             g = as_float(gradient(path[-1]), "the gradient", ndim=1)
             check_same_shape(x=x, gradient=g)
             g = g if max_norm is None else clip_norm(g, max_norm)
-            path.append(path[-1] - lr * g)
+            path.append(path[-1] - float(lr) * g)
     return np.stack(path)
 
 
@@ -204,7 +205,7 @@ def permute_units(weight, bias, next_weight, order):
     """
     weight, bias, next_weight = as_two_layers(weight, bias, next_weight)
     order, n = np.asarray(order), len(bias)
-    is_order = order.dtype.kind == "i" and np.array_equal(np.sort(order), np.arange(n))
+    is_order = order.dtype.kind in "iu" and np.array_equal(np.sort(order), np.arange(n))
     require(is_order, f"order must hold each of 0 to {n - 1} once, not {order!r}")
     return weight[order], bias[order], next_weight[:, order]
 
@@ -604,7 +605,11 @@ def loss_along(closure, params, direction, at):
         for alpha in at:
             move_along(params, homes, direction, float(alpha))
             with no_grad():
-                losses.append(float(raw(closure())))
+                loss = np.asarray(raw(closure()))
+            is_number = loss.ndim == 0 and loss.dtype.kind in "iuf"
+            sentence = f"closure must return the loss, one number, not {loss!r}"
+            require(is_number, sentence, TypeError)
+            losses.append(float(loss))
     finally:
         move_along(params, homes, homes, 0.0)
     return np.array(losses, arrays[0].dtype)

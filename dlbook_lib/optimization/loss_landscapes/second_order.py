@@ -22,6 +22,7 @@ import numpy as np
 from dlbook_lib.common.checks import (
     as_float,
     as_floats,
+    check_finite,
     check_in,
     check_number,
     check_positive,
@@ -63,8 +64,9 @@ def newton_step(x, g, H, damping=0.0):
     H = as_float(H, "H", ndim=2)
     check_same_shape(x=x, g=g)
     check_square(H, "H", len(x))
+    check_finite(H, "H")
     check_positive(damping, "damping", zero=True)
-    damped = H + damping * np.eye(len(x), dtype=H.dtype)
+    damped = H + float(damping) * np.eye(len(x), dtype=H.dtype)
     require(
         np.linalg.matrix_rank(damped) == len(x),
         f"H + {damping} I has no inverse; try more damping",
@@ -105,6 +107,8 @@ def levenberg_marquardt(residual, jacobian, x, *, steps, damping=1e-3, tol=1e-12
     >>> path[-1]
     array([ 2., -2.])
     """
+    both = callable(residual) and callable(jacobian)
+    require(both, "residual and jacobian must be functions", TypeError)
     check_positive(steps, "steps", integer=True)
     check_positive(damping, "damping")
     check_positive(tol, "tol", zero=True)
@@ -112,6 +116,12 @@ def levenberg_marquardt(residual, jacobian, x, *, steps, damping=1e-3, tol=1e-12
     r = as_float(residual(path[0]), "the residual", ndim=1)
     for _ in range(steps):
         J = as_float(jacobian(path[-1]), "the Jacobian", ndim=2)
+        fits = J.shape == (len(r), len(path[0]))
+        require(
+            fits,
+            f"the Jacobian is {J.shape} but needs {len(r)} rows, "
+            f"one for each residual, and {len(path[0])} columns",
+        )
         g = J.T @ r
         if np.linalg.norm(g) <= tol:
             break
@@ -284,11 +294,17 @@ def on_line(objective, x, d):
     >>> on_line(lambda x: (x @ x, 2 * x), np.array([1.0]), np.array([-1.0]))(0.5)
     Place(t=0.5, value=0.25, slope=-1.0, gradient=array([1.]))
     """
+    sentence = f"objective must be a function, not {objective!r}"
+    require(callable(objective), sentence, TypeError)
     x, d = as_float(x, "x", ndim=1), as_float(d, "d", ndim=1)
     check_same_shape(x=x, d=d)
 
     def along(t):
-        value, g = objective(x + t * d)
+        found = objective(x + t * d)
+        is_pair = isinstance(found, (tuple, list)) and len(found) == 2
+        sentence = f"objective must return a value and a gradient, not {found!r}"
+        require(is_pair, sentence, TypeError)
+        value, g = found
         g = as_float(g, "the gradient", ndim=1)
         check_same_shape(x=x, gradient=g)
         return Place(t, float(value), float(g @ d), g)
@@ -323,7 +339,7 @@ def step_along(objective, x, d, here, t=1.0, c2=0.9):
     start = here._replace(t=0.0, slope=float(here.gradient @ d))
     if start.slope >= 0:  # by rounding, close to a minimum
         return x, start
-    place, _ = strong_wolfe(along, start, t, c2=c2)
+    place, _ = strong_wolfe(along, start, float(t), c2=c2)
     return x + place.t * d, place
 
 
@@ -531,7 +547,7 @@ def truncated_newton(objective, product, x, *, steps, inner=50, damping=0.0, tol
         if length <= tol:
             break
         d = newton_direction(
-            lambda v, x=x: product(x, v) + damping * v,
+            lambda v, x=x: product(x, v) + float(damping) * v,
             g,
             steps=inner,
             tol=min(0.5, length**0.5),
@@ -654,7 +670,7 @@ def lbfgs_direction(g, steps, changes, scale=1.0):
         check_same_shape(g=d, step=s, change=y)
         shares.append((s @ d) * (1 / (y @ s)))
         d = d - shares[-1] * y
-    d = d * scale
+    d = d * float(scale)
     for s, y in pairs:
         d = d + s * (shares.pop() - (y @ d) * (1 / (y @ s)))
     return d

@@ -1,2 +1,2 @@
-"""What training minimises instead of the error, and what a gradient of few examples is
-worth (`scratch`)."""
+"""What training minimises instead of the error, and descent on minibatches (`scratch`);
+what a gradient of few examples is worth (`gradients`)."""

@@ -1,2 +1,2 @@
-"""Stochastic gradient descent, and how its learning rate changes while it runs
-(`scratch`)."""
+"""Stochastic gradient descent, and what all optimizers have in common (`scratch`); how
+the learning rate changes while it runs (`schedules`)."""

@@ -1,31 +1,11 @@
-"""Gradient descent and its schedules in PyTorch: torch's own, but for what it lacks."""
+"""Gradient descent in PyTorch: torch's own, but for what it lacks."""
 
 import torch
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    ExponentialLR,
-    LinearLR,
-    LRScheduler,
-    MultiStepLR,
-    OneCycleLR,
-    ReduceLROnPlateau,
-    SequentialLR,
-    StepLR,
-)
 
 __all__ = [
     "SGD",
-    "CosineAnnealingLR",
-    "ExponentialLR",
-    "LRScheduler",
-    "LinearLR",
-    "MultiStepLR",
-    "OneCycleLR",
     "Optimizer",
-    "ReduceLROnPlateau",
-    "SequentialLR",
-    "StepLR",
     "as_parameter",
     "linear_decay",
     "set_grads",

@@ -21,8 +21,7 @@ class ResidualBlock(Module):
     zero_start : bool
         Start `linear2` at 0, so that the block begins as its shortcut.
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
 
     >>> import numpy as np
     >>> block = ResidualBlock(3, 8, zero_start=True, rng=np.random.default_rng(0))
@@ -38,7 +37,7 @@ class ResidualBlock(Module):
         zero_start=False,
         *,
         rng,
-        dtype=None,
+        dtype=float,
     ):
         super().__init__()
         check_in(zero_start, "zero_start", (True, False))
@@ -71,15 +70,14 @@ class HighwayLayer(Module):
     gate_bias : float
         Where the biases of the gates start; negative, so that the input passes.
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
 
     >>> import numpy as np
     >>> HighwayLayer(3, rng=np.random.default_rng(0))(np.ones((5, 3))).shape
     (5, 3)
     """
 
-    def __init__(self, features, gate_bias=-2.0, *, rng, dtype=None):
+    def __init__(self, features, gate_bias=-2.0, *, rng, dtype=float):
         super().__init__()
         check_number(gate_bias, "gate_bias")
         self.linear = Linear(features, features, rng=rng, dtype=dtype)
@@ -99,8 +97,7 @@ class GatedSkipLayer(Module):
     ----------
     in_features, skip_features, out_features : int
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
 
     >>> import numpy as np
     >>> layer = GatedSkipLayer(3, 2, 4, rng=np.random.default_rng(0))
@@ -108,7 +105,7 @@ class GatedSkipLayer(Module):
     (5, 4)
     """
 
-    def __init__(self, in_features, skip_features, out_features, *, rng, dtype=None):
+    def __init__(self, in_features, skip_features, out_features, *, rng, dtype=float):
         super().__init__()
         self.linear = Linear(in_features, out_features, False, rng=rng, dtype=dtype)
         self.skip = Linear(skip_features, out_features, False, rng=rng, dtype=dtype)
@@ -130,15 +127,14 @@ class DenseBlock(Module):
     in_features, growth, layers : int
         Each layer adds `growth` features to those it sees.
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
 
     >>> import numpy as np
     >>> DenseBlock(3, 2, 4, rng=np.random.default_rng(0))(np.ones((5, 3))).shape
     (5, 11)
     """
 
-    def __init__(self, in_features, growth, layers, *, rng, dtype=None):
+    def __init__(self, in_features, growth, layers, *, rng, dtype=float):
         super().__init__()
         check_positive(layers, "layers", integer=True)
         check_positive(in_features, "in_features", integer=True)

@@ -10,7 +10,7 @@ from dlbook_lib.optimization.shortcut_connections.pytorch import (
 )
 
 
-def _linear(in_features, out_features, bias=True, *, rng, dtype=None):
+def _linear(in_features, out_features, bias=True, *, rng, dtype=float):
     """A linear layer whose start comes from `rng`, within torch's own bounds."""
     layer = nn.utils.skip_init(
         nn.Linear, in_features, out_features, bias=bias, dtype=dtype
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
         zero_start=False,
         *,
         rng,
-        dtype=None,
+        dtype=float,
     ):
         super().__init__()
         out = in_features if out_features is None else out_features
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
 class HighwayLayer(nn.Module):
     """As in scratch: (..., features) to (..., features)."""
 
-    def __init__(self, features, gate_bias=-2.0, *, rng, dtype=None):
+    def __init__(self, features, gate_bias=-2.0, *, rng, dtype=float):
         super().__init__()
         self.linear = _linear(features, features, rng=rng, dtype=dtype)
         self.gate = _linear(features, features, rng=rng, dtype=dtype)
@@ -70,7 +70,7 @@ class HighwayLayer(nn.Module):
 class GatedSkipLayer(nn.Module):
     """As in scratch: (..., in) and (..., skipped) to (..., out)."""
 
-    def __init__(self, in_features, skip_features, out_features, *, rng, dtype=None):
+    def __init__(self, in_features, skip_features, out_features, *, rng, dtype=float):
         super().__init__()
         self.linear = _linear(in_features, out_features, False, rng=rng, dtype=dtype)
         self.skip = _linear(skip_features, out_features, False, rng=rng, dtype=dtype)
@@ -85,7 +85,7 @@ class GatedSkipLayer(nn.Module):
 class DenseBlock(nn.Module):
     """As in scratch: (..., in_features) to (..., in_features + layers · growth)."""
 
-    def __init__(self, in_features, growth, layers, *, rng, dtype=None):
+    def __init__(self, in_features, growth, layers, *, rng, dtype=float):
         super().__init__()
         for i in range(layers):
             seen = in_features + i * growth

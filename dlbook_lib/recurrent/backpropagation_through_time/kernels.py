@@ -57,7 +57,8 @@ from dlbook_lib.common.checks import (
 from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import fused, raw
 from dlbook_lib.feedforward.autodiff.modules import Module, Parameter
-from dlbook_lib.recurrent.unfolding.scratch import PackedSequence
+from dlbook_lib.recurrent.unfolding.packing import PackedSequence
+from dlbook_lib.recurrent.unfolding.scratch import as_values
 from dlbook_lib.regularization.dropout.scratch import dropout_mask
 
 
@@ -367,11 +368,12 @@ class RNNBase(Module):
     batch_first : bool
         Whether input and output are (N, T, ...); states never are.
     dropout : float
-        The probability to drop what goes from a layer to the next, in training.
+        The probability to drop what goes from a layer to the next, in training. One
+        layer alone drops nothing; torch warns of it.
     bidirectional : bool
     rng : numpy.random.Generator
         It starts the weights, uniform in :math:`\pm1/\sqrt H`, and draws for dropout.
-    dtype : str
+    dtype : dtype
         Of the parameters. Where conventions differ: torch starts with float32.
 
     Attributes
@@ -400,7 +402,7 @@ class RNNBase(Module):
         bidirectional=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(input_size, "input_size", integer=True)
@@ -468,18 +470,19 @@ class RNNBase(Module):
             The states after the last step of each sequence.
         """
         if isinstance(input, PackedSequence):
-            sizes, order, back = input[1:]
-            self.check_input(input.data, (2,))
-            states = self.start(hx, int(sizes[0]), raw(input.data).dtype)
+            sizes = as_labels(input.batch_sizes, "batch_sizes")
+            rows, (order, back) = self.check_input(input.data, (2,)), input[2:]
+            states = self.start(hx, int(sizes.max()), rows.dtype)
             states = states if order is None else [s[:, order] for s in states]
-            output, *ends = self._run(input.data, sizes, states)
+            output, *ends = self._run(rows, sizes, states)
             ends = ends if order is None else [s[:, back] for s in ends]
             return input._replace(data=output), self._told(ends)
-        batched = len(self.check_input(input, (2, 3))) == 3
+        input = self.check_input(input, (2, 3))
+        batched = len(input.shape) == 3
         turned = batched and self.batch_first
         x = operations.transpose(input, 0, 1) if turned else input
         steps, count = x.shape[0], x.shape[1] if batched else 1
-        states = self.start(hx, count, raw(input).dtype, batched)
+        states = self.start(hx, count, input.dtype, batched)
         rows = operations.reshape(x, steps * count, self.input_size)
         output, *ends = self._run(rows, np.full(steps, count), states)
         if not batched:
@@ -488,8 +491,12 @@ class RNNBase(Module):
         return output.transpose(0, 1) if turned else output, self._told(ends)
 
     def check_input(self, input, ndim):
-        """The shape of `input`; refuse what has not D features or no steps."""
-        shape = as_float(raw(input), "input", ndim=ndim, empty=True).shape
+        """`input` (T, N, D), a Tensor or else an array, if it has D and has steps."""
+        packed = hasattr(input, "batch_sizes")
+        sentence = f"input is a {type(input)}; pass a batch, an array (T, N, D)"
+        require(not packed, f"{sentence}, or what this book packs", TypeError)
+        input = as_values(input, "input", ndim)
+        shape = input.shape
         require(
             shape[-1] == self.input_size,
             f"input {shape} has {shape[-1]} features, not {self.input_size}; "
@@ -497,7 +504,7 @@ class RNNBase(Module):
         )
         time = 1 if len(shape) == 3 and self.batch_first else 0
         require(shape[time], f"input {shape} has no steps; pass at least one")
-        return shape
+        return input
 
     def start(self, hx, count, dtype, batched=True):
         """The states (L, N, H) to start from, a list: `hx`, or zeros if it is None."""
@@ -510,9 +517,9 @@ class RNNBase(Module):
         names = ", ".join(f"{name}_0" for name in self.state_names)
         is_tuple = isinstance(hx, (tuple, list)) and len(hx) == kinds
         require(is_tuple, f"hx must be a tuple ({names}), not {hx!r}", TypeError)
+        hx = [as_values(s, f"{n}_0") for n, s in zip(self.state_names, hx, strict=True)]
         for name, s, width in zip(self.state_names, hx, widths, strict=True):
-            shape = (layers, *([count] if batched else []), width)
-            found = as_float(raw(s), f"{name}_0", empty=True).shape
+            shape, found = (layers, *([count] if batched else []), width), s.shape
             sentence = f"{name}_0 has shape {found} but must have {shape}: layers and "
             require(found == shape, f"{sentence}directions, sequences, units")
         return [s if batched else operations.unsqueeze(s, 1) for s in hx]

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-import numpy as np  # noqa: F401 (the examples)
+import numpy as np
 
 from dlbook_lib.common.checks import (
     check_in,
@@ -33,7 +33,7 @@ class RNN(RNNBase):
     dropout : float
     bidirectional : bool
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
         As in `RNNBase`.
 
     >>> net = RNN(3, 4, num_layers=2, bidirectional=True, rng=np.random.default_rng(0))
@@ -54,7 +54,7 @@ class RNN(RNNBase):
         bidirectional=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         check_in(nonlinearity, "nonlinearity", ("tanh", "relu"))
         options = num_layers, bias, batch_first, dropout, bidirectional
@@ -72,13 +72,13 @@ class Embedding(Module):
     num_embeddings, embedding_dim : int
         V and E.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> Embedding(10, 3, rng=np.random.default_rng(0))(np.array([[1, 2]])).shape
     (1, 2, 3)
     """
 
-    def __init__(self, num_embeddings, embedding_dim, *, rng, dtype="float64"):
+    def __init__(self, num_embeddings, embedding_dim, *, rng, dtype=float):
         super().__init__()
         check_positive(num_embeddings, "num_embeddings", integer=True)
         check_positive(embedding_dim, "embedding_dim", integer=True)
@@ -95,6 +95,20 @@ class Embedding(Module):
         return ", ".join(map(str, self.weight.shape))
 
 
+def check_same_dtype(module, name, dtype):
+    """Refuse a `module` with parameters (...) of another dtype: one wins, unasked.
+
+    >>> check_same_dtype(RNN(1, 1, rng=np.random.default_rng(0)), "rnn", "float32")
+    Traceback (most recent call last):
+    ValueError: check_same_dtype: rnn holds float64 but dtype is float32;
+    build both with one
+    """
+    wanted, found = np.dtype(dtype), {p.dtype for p in module.parameters()}
+    for other in found - {wanted}:
+        sentence = f"{name} holds {other} but dtype is {wanted}; build both with one"
+        require(False, sentence)
+
+
 class CharRNN(Module):
     r"""A language model of letters: what comes next, given all that came before.
 
@@ -108,7 +122,7 @@ class CharRNN(Module):
         Whether letters go in as learned vectors; otherwise as one-hot ones, and
         `rnn.input_size` must be V.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> rng = np.random.default_rng(0)
     >>> net = CharRNN(RNN(4, 8, rng=rng), 4, rng=rng)
@@ -116,7 +130,7 @@ class CharRNN(Module):
     (3, 1, 4)
     """
 
-    def __init__(self, rnn, vocab_size, embedding=False, *, rng, dtype="float64"):
+    def __init__(self, rnn, vocab_size, embedding=False, *, rng, dtype=float):
         super().__init__()
         check_positive(vocab_size, "vocab_size", integer=True)
         check_in(embedding, "embedding", (True, False))
@@ -124,6 +138,9 @@ class CharRNN(Module):
         require(is_module, f"rnn must be recurrent layers, not {rnn!r}", TypeError)
         ahead = getattr(rnn, "bidirectional", False)
         require(not ahead, "rnn is bidirectional: it would see the letters to come")
+        turned = getattr(rnn, "batch_first", False)
+        require(not turned, "rnn is batch_first, but letters are (T, N): time first")
+        check_same_dtype(rnn, "rnn", dtype)
         require(
             embedding or rnn.input_size == vocab_size,
             f"rnn takes {rnn.input_size} features but one-hot letters have "

@@ -1,11 +1,11 @@
 """Modules in PyTorch: torch's own where it has them; `rng` is a `torch.Generator`."""
 
-import torch
 from torch import nn
 
 from dlbook_lib.recurrent.backpropagation_through_time.pytorch import one_hot
+from dlbook_lib.recurrent.unfolding.layers_pytorch import _drawn, _linear
 
-__all__ = ["RNN", "CharRNN", "Embedding"]
+__all__ = ["RNN", "CharRNN", "Embedding", "check_same_dtype"]
 
 
 class RNN(nn.RNN):
@@ -23,28 +23,29 @@ class RNN(nn.RNN):
         bidirectional=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
-        kind = getattr(torch, dtype)
-        super().__init__(input_size, hidden_size, *options, dtype=kind)
-        bound = hidden_size**-0.5
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=rng)
+        super().__init__(input_size, hidden_size, *options, dtype=dtype)
+        _drawn(self, hidden_size**-0.5, rng)
 
 
 class Embedding(nn.Embedding):
     """As in scratch; torch's own, drawn by `rng`: (...) to (..., E)."""
 
-    def __init__(self, num_embeddings, embedding_dim, *, rng, dtype="float64"):
-        super().__init__(num_embeddings, embedding_dim, dtype=getattr(torch, dtype))
+    def __init__(self, num_embeddings, embedding_dim, *, rng, dtype=float):
+        super().__init__(num_embeddings, embedding_dim, dtype=dtype)
         nn.init.normal_(self.weight, generator=rng)
+
+
+def check_same_dtype(module, name, dtype):
+    """As in scratch, but it checks nothing: torch itself mixes no (...) of two."""
 
 
 class CharRNN(nn.Module):
     """As in scratch: letters (T, N) to scores (T, N, V), and the state."""
 
-    def __init__(self, rnn, vocab_size, embedding=False, *, rng, dtype="float64"):
+    def __init__(self, rnn, vocab_size, embedding=False, *, rng, dtype=float):
         super().__init__()
         self.vocab_size, self.dtype, self.embedding = vocab_size, dtype, None
         if embedding:
@@ -52,10 +53,7 @@ class CharRNN(nn.Module):
             self.embedding = Embedding(vocab_size, wide, rng=rng, dtype=dtype)
         self.rnn = rnn
         shown = getattr(rnn, "proj_size", 0) or rnn.hidden_size
-        self.output = nn.Linear(shown, vocab_size, dtype=getattr(torch, dtype))
-        for p in self.output.parameters():
-            bound = shown**-0.5
-            nn.init.uniform_(p, -bound, bound, generator=rng)
+        self.output = _linear(shown, vocab_size, rng=rng, dtype=dtype)
 
     def forward(self, input, hx=None):
         """As in scratch: letters (T, N)."""

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from dlbook_lib.recurrent.unfolding.pytorch import packed_places, rnn_cell, state_slope
+from dlbook_lib.recurrent.unfolding.packing_pytorch import packed_places
+from dlbook_lib.recurrent.unfolding.pytorch import rnn_cell, state_slope
 
 __all__ = [
     "bigram_bits",
@@ -156,9 +157,9 @@ def text_columns(indices, count):
     return tuple(x.reshape(count, steps).T for x in both)
 
 
-def one_hot(input, num_classes, dtype="float64"):
+def one_hot(input, num_classes, dtype=float):
     """As in scratch: (...) to (..., num_classes)."""
-    return nn.functional.one_hot(input, num_classes).to(getattr(torch, dtype))
+    return nn.functional.one_hot(input, num_classes).to(dtype)
 
 
 def embedding(input, weight):

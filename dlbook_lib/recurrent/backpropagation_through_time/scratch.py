@@ -36,12 +36,8 @@ from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     check_kernel,
     steps,
 )
-from dlbook_lib.recurrent.unfolding.scratch import (
-    as_lengths,
-    packed_places,
-    rnn_cell,
-    state_slope,
-)
+from dlbook_lib.recurrent.unfolding.packing import as_lengths, packed_places
+from dlbook_lib.recurrent.unfolding.scratch import rnn_cell, state_slope
 
 # ------------------------------------------------------------------ one layer, by hand
 
@@ -183,10 +179,10 @@ def rnn_backward(
     da = score_gradients(dy, output, w_hh, nonlinearity)  # (T, N, H)
     last = np.concatenate([hx[None], output[:-1]])  # the state before each step
     dw_ih, dw_hh = (np.tensordot(da, a, 2 * [(0, 1)]) for a in (x, last))
-    db = None if b_ih is None else da.sum(axis=(0, 1))
+    db_ih, db_hh = (None if b_ih is None else da.sum(axis=(0, 1)) for _ in range(2))
     dx = da @ w_ih
     dx = dx.swapaxes(0, 1) if batch_first else dx
-    return dx, da[0] @ w_hh, dw_ih, dw_hh, db, db
+    return dx, da[0] @ w_hh, dw_ih, dw_hh, db_ih, db_hh
 
 
 def step_contributions(
@@ -258,7 +254,7 @@ def rnn_inputs_in_one_product(
     check_kernel(input, batch_sizes, states, weights)
     (start,), (w_ih, w_hh, *biases) = states, weights
     output = input @ w_ih.T + sum(biases)  # (K, H)
-    h, w_hh_t = start.copy(), np.ascontiguousarray(w_hh.T)
+    h, w_hh_t = start.astype(output.dtype), np.ascontiguousarray(w_hh.T)
     for rows in steps(batch_sizes, reverse):
         a, n = output[rows], rows.stop - rows.start
         a += h[:n] @ w_hh_t
@@ -460,8 +456,15 @@ def bptt(net, loss, input, target, k, hx=None):
     total = 0.0
     for start in range(0, n, k):
         piece = slice(start, start + k)
-        output, hx = net(input[piece], hx)
+        found = net(input[piece], hx)
+        is_pair = isinstance(found, (tuple, list)) and len(found) == 2
+        require(
+            is_pair, "net must give a pair, (output, hx), as an RNN does", TypeError
+        )
+        output, hx = found
         cost = loss(output, target[piece])
+        sentence = f"loss must give a Tensor to go back from, not {type(cost)}"
+        require(isinstance(cost, Tensor), sentence, TypeError)
         cost.backward()
         total, hx = total + cost.item(), detached(hx)
     return total, hx
@@ -525,8 +528,11 @@ def text_columns(indices, count):
     return tuple(x.reshape(count, steps).T for x in both)
 
 
-def one_hot(input, num_classes, dtype="float64"):
+def one_hot(input, num_classes, dtype=float):
     """A 1 in the place of each class: (...) to (..., num_classes).
+
+    Where conventions differ: torch's own gives integers, and counts the classes itself
+    if it is not told.
 
     >>> one_hot([0, 2], 3)
     array([[1., 0., 0.],
@@ -534,7 +540,7 @@ def one_hot(input, num_classes, dtype="float64"):
     """
     check_positive(num_classes, "num_classes", integer=True)
     input = as_labels(input, "input", classes=num_classes, empty=True)
-    return np.eye(num_classes, dtype=dtype)[input]
+    return (input[..., None] == np.arange(num_classes)).astype(dtype)
 
 
 def embedding(input, weight):
@@ -599,9 +605,13 @@ def draw(input, temperature=1.0, *, rng):
     input = as_float(input, "input", ndim=1)
     check_number(temperature, "temperature", 0)
     check_rng(rng)
+    best = input.max()
+    sentence = f"the best score is {best}; scores may be NaN or infinite: has training"
+    require(np.isfinite(best), f"{sentence} diverged? lower the learning rate")
     if temperature == 0:
         return int(input.argmax())
-    p = softmax((input - input.max()).astype(float) / temperature, 0)
+    with np.errstate(over="ignore"):  # far below the best: probability 0
+        p = softmax((input - best).astype(float) / temperature, 0)
     below = np.searchsorted(p.cumsum(), rng.random(), side="right")
     return min(int(below), len(p) - 1)
 

@@ -108,14 +108,15 @@ def lstm_at_once(input, batch_sizes, states, weights, reverse=False):
     array([[1.]])
     """
     check_kernel(input, batch_sizes, states, weights, 4, projects=True)
-    (w_ih, w_hh, biases, w_hr), (h, c) = _parted(weights), states
+    w_ih, w_hh, biases, w_hr = _parted(weights)
     scale = np.array([0.5, 0.5, 1, 0.5], input.dtype)[:, None, None]
     shift, w = 1 - scale, gate_blocks(w_hh, scale)
     bias = biases[0] + biases[1] if biases else None
     gates = gates_from_input(input, w_ih, bias, scale)  # (4, K, H): i, f, g, o
     shown, memory = np.empty((2, *gates.shape[1:]), gates.dtype)
     output = shown if w_hr is None else np.empty((len(input), len(w_hr)), gates.dtype)
-    h, c, work = h.copy(), c.copy(), np.empty((4, *c.shape), gates.dtype)
+    h, c = (s.astype(gates.dtype) for s in states)
+    work = np.empty((4, *c.shape), gates.dtype)
     for rows in steps(batch_sizes, reverse):
         z, n = gates[:, rows], rows.stop - rows.start
         z += np.matmul(h[:n], w, out=work[:, :n])
@@ -185,7 +186,7 @@ def lstm_at_once_backward(
         np.matmul(flat[rows], w_hh, out=eh)
     dw_hh = flat.T @ before(output, h, batch_sizes, reverse)
     db = np.ones(len(dz), dz.dtype) @ flat
-    dweights = [flat.T @ input, dw_hh, *(db for _ in biases)]
+    dweights = [flat.T @ input, dw_hh, *(db.copy() for _ in biases)]
     if w_hr is not None:
         dweights.append(doutput.T @ (o * shown))
     return flat @ w_ih, (dh, dc), tuple(dweights)
@@ -223,7 +224,7 @@ def gru_at_once(input, batch_sizes, states, weights, reverse=False):
         b_last = biases[1][k:]
     gates = gates_from_input(input, w_ih, bias, scale)  # (3, K, H): r, u, n
     output, recalled = np.empty((2, *gates.shape[1:]), gates.dtype)
-    h, work = h.copy(), np.empty((3, *h.shape), gates.dtype)
+    h, work = h.astype(gates.dtype), np.empty((3, *h.shape), gates.dtype)
     for rows in steps(batch_sizes, reverse):
         z, p = gates[:, rows], h[: rows.stop - rows.start]
         (r, u, n), both = z, z[:2]
@@ -318,7 +319,7 @@ def ugrnn_at_once(input, batch_sizes, states, weights, reverse=False):
     w, bias = gate_blocks(w_hh, scale), biases[0] + biases[1] if biases else None
     gates = gates_from_input(input, w_ih, bias, scale)  # (2, K, H): u, s
     output = np.empty(gates.shape[1:], gates.dtype)
-    h, work = h.copy(), np.empty((2, *h.shape), gates.dtype)
+    h, work = h.astype(gates.dtype), np.empty((2, *h.shape), gates.dtype)
     for rows in steps(batch_sizes, reverse):
         z, p = gates[:, rows], h[: rows.stop - rows.start]
         z += np.matmul(p, w, out=work[:, : len(p)])
@@ -367,5 +368,5 @@ def ugrnn_at_once_backward(
         e *= u[rows]
         e += flat[rows] @ w_hh
     db = np.ones(len(dz), dz.dtype) @ flat
-    dweights = flat.T @ input, flat.T @ past, *(db for _ in biases)
+    dweights = flat.T @ input, flat.T @ past, *(db.copy() for _ in biases)
     return flat @ w_ih, (dh,), dweights

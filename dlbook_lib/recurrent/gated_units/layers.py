@@ -50,7 +50,7 @@ class GRUCell(RNNCellBase):
     reset : {"after", "before"}
         Torch knows "after" alone.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> GRUCell(3, 5, rng=np.random.default_rng(0))(np.ones((4, 3))).shape
     (4, 5)
@@ -66,7 +66,7 @@ class GRUCell(RNNCellBase):
         *,
         reset="after",
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
         check_in(reset, "reset", ("after", "before"))
@@ -91,7 +91,7 @@ class LSTMCell(RNNCellBase):
     forget_bias : float, optional
         As `set_forget_bias` does.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> h, c = LSTMCell(3, 5, rng=np.random.default_rng(0))(np.ones((4, 3)))
     >>> h.shape, c.shape
@@ -108,7 +108,7 @@ class LSTMCell(RNNCellBase):
         forget=True,
         forget_bias=None,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         check_in(peephole, "peephole", (True, False))
         check_in(forget, "forget", (True, False))
@@ -174,7 +174,7 @@ class LSTM(RNNBase):
     forget_bias : float, optional
         As `set_forget_bias` does.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source for projections: Sak, Senior and Beaufays (2014), section 2.2.
 
@@ -199,7 +199,7 @@ class LSTM(RNNBase):
         *,
         forget_bias=None,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         self.proj_size = proj_size
         options = num_layers, bias, batch_first, dropout, bidirectional

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import (
 )
 
 from dlbook_lib.recurrent.gated_units.pytorch import gru_cell, lstm_cell, ugrnn_cell
-from dlbook_lib.recurrent.unfolding.layers_pytorch import RNNCellBase
+from dlbook_lib.recurrent.unfolding.layers_pytorch import RNNCellBase, _drawn
 
 __all__ = [
     "GRU",
@@ -47,7 +47,7 @@ class GRUCell(RNNCellBase):
         *,
         reset="after",
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
         self.reset = reset
@@ -71,7 +71,7 @@ class LSTMCell(RNNCellBase):
         forget=True,
         forget_bias=None,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         self.gates, self.forget = 4 if forget else 3, forget
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
@@ -105,13 +105,11 @@ class GRU(nn.GRU):
         bidirectional=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = num_layers, bias, batch_first, dropout, bidirectional
-        kind, bound = getattr(torch, dtype), hidden_size**-0.5
-        super().__init__(input_size, hidden_size, *options, dtype=kind)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=rng)
+        super().__init__(input_size, hidden_size, *options, dtype=dtype)
+        _drawn(self, hidden_size**-0.5, rng)
 
 
 class LSTM(nn.LSTM):
@@ -130,13 +128,11 @@ class LSTM(nn.LSTM):
         *,
         forget_bias=None,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = num_layers, bias, batch_first, dropout, bidirectional, proj_size
-        kind, bound = getattr(torch, dtype), hidden_size**-0.5
-        super().__init__(input_size, hidden_size, *options, dtype=kind)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=rng)
+        super().__init__(input_size, hidden_size, *options, dtype=dtype)
+        _drawn(self, hidden_size**-0.5, rng)
         if forget_bias is not None:
             set_forget_bias(self, forget_bias)
 
@@ -184,7 +180,7 @@ class UGRNN(nn.Module):
         bidirectional=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
@@ -199,7 +195,7 @@ class UGRNN(nn.Module):
                 shapes[name] = (2 * hidden_size,)
             self.names.append([f"{name}_{end}" for name in shapes])
             for name, shape in shapes.items():
-                start = torch.empty(shape, dtype=getattr(torch, dtype))
+                start = torch.empty(shape, dtype=dtype)
                 bound = hidden_size**-0.5
                 nn.init.uniform_(start, -bound, bound, generator=rng)
                 self.register_parameter(f"{name}_{end}", nn.Parameter(start))

@@ -151,7 +151,7 @@ def ugrnn_cell_backward(dy, input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     u, s = (a + b for a, b in zip(*scores, strict=True))
     u, s, dy = sigmoid(u), np.tanh(s), as_float(dy, "dy", empty=True)
     check_same_shape(dy=dy, output=u)
-    du, ds = dy * (hx - s) * u * (1 - u), dy * (1 - u) * (1 - s * s)
+    du, ds = dy * (np.asarray(hx) - s) * u * (1 - u), dy * (1 - u) * (1 - s * s)
     dscore = np.concatenate([du, ds], axis=-1)  # (N, 2 H)
     dx, dw_ih, db_ih = linear_backward(dscore, input, w_ih, b_ih)
     dh, dw_hh, db_hh = linear_backward(dscore, hx, w_hh, b_hh)

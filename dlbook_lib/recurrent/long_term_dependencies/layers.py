@@ -13,7 +13,6 @@ from dlbook_lib.common.checks import (
     require,
 )
 from dlbook_lib.feedforward.autodiff import operations
-from dlbook_lib.feedforward.autodiff.engine import raw
 from dlbook_lib.feedforward.autodiff.modules import Buffer, Parameter
 from dlbook_lib.recurrent.backpropagation_through_time.kernels import RNNBase
 from dlbook_lib.recurrent.long_term_dependencies import second_derivatives as tensors
@@ -23,6 +22,7 @@ from dlbook_lib.recurrent.long_term_dependencies.scratch import (
     clock_links,
     leaky_inputs_in_one_product,
 )
+from dlbook_lib.recurrent.unfolding.scratch import as_values
 
 
 class LeakyRNN(RNNBase):
@@ -40,7 +40,7 @@ class LeakyRNN(RNNBase):
     nonlinearity : {"tanh", "relu", "linear"}
     bias, batch_first : bool
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = LeakyRNN(2, 3, alpha=0.9, learned=True, rng=np.random.default_rng(0))
     >>> net(np.ones((7, 5, 2)))[0].shape, net.alpha.data.round(6)
@@ -58,7 +58,7 @@ class LeakyRNN(RNNBase):
         batch_first=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = 1, bias, batch_first
         super().__init__(input_size, hidden_size, *options, rng=rng, dtype=dtype)
@@ -102,7 +102,7 @@ class ClockworkRNN(RNNBase):
     nonlinearity : {"tanh", "relu", "linear"}
     bias, batch_first : bool
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     The clocks start with the sequence. To hand a state on to a further piece, let every
     period divide the length of a piece.
@@ -125,7 +125,7 @@ class ClockworkRNN(RNNBase):
         batch_first=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = 1, bias, batch_first
         super().__init__(input_size, hidden_size, *options, rng=rng, dtype=dtype)
@@ -184,7 +184,7 @@ class SkipRNN(RNNBase):
     nonlinearity : {"tanh", "relu"}
     bias, batch_first : bool
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = SkipRNN(2, 3, skip=4, rng=np.random.default_rng(0))
     >>> output, h_n = net(np.ones((7, 5, 2)))
@@ -203,7 +203,7 @@ class SkipRNN(RNNBase):
         batch_first=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = 1, bias, batch_first
         super().__init__(input_size, hidden_size, *options, rng=rng, dtype=dtype)
@@ -231,12 +231,13 @@ class SkipRNN(RNNBase):
         output : Tensor (T, N, H), or (N, T, H)
         h_n : Tensor (d, N, H)
         """
-        self.check_input(input, 3)
+        input = self.check_input(input, 3)
         x = operations.transpose(input, 0, 1) if self.batch_first else input
         if hx is None:
             shape = self.skip, x.shape[1], self.hidden_size
-            hx = np.zeros(shape, raw(input).dtype)
-        found = len(as_float(raw(hx), "hx", ndim=3, empty=True))
+            hx = np.zeros(shape, input.dtype)
+        hx = as_values(hx, "hx", 3)
+        found = hx.shape[0]
         require(found == self.skip, f"hx holds {found} states; pass {self.skip}")
         biases = (self.bias_ih_l0, self.bias_hh_l0) if self.bias else (None, None)
         weights = self.weight_ih_l0, self.weight_hh_l0, self.weight_skip_l0, *biases

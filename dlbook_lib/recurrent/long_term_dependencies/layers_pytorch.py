@@ -11,6 +11,7 @@ from dlbook_lib.recurrent.long_term_dependencies.pytorch import (
     leaky_rnn,
     skip_rnn,
 )
+from dlbook_lib.recurrent.unfolding.layers_pytorch import _drawn
 
 __all__ = ["ClockworkRNN", "LeakyRNN", "SkipRNN"]
 
@@ -19,11 +20,9 @@ class _OneLayer(nn.RNN):
     """The parameters of torch's own `RNN`, one layer (H, D), started by `rng`."""
 
     def __init__(self, sizes, bias, batch_first, nonlinearity, rng, dtype):
-        options = {"batch_first": batch_first, "dtype": getattr(torch, dtype)}
+        options = {"batch_first": batch_first, "dtype": dtype}
         super().__init__(*sizes, bias=bias, **options)
-        bound = self.hidden_size**-0.5
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=rng)
+        _drawn(self, self.hidden_size**-0.5, rng)
         self.nonlinearity = nonlinearity
 
     def biases(self):
@@ -53,11 +52,11 @@ class LeakyRNN(_OneLayer):
         batch_first=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = bias, batch_first, nonlinearity, rng, dtype
         super().__init__((input_size, hidden_size), *options)
-        alpha = torch.as_tensor(alpha, dtype=getattr(torch, dtype))
+        alpha = torch.as_tensor(alpha, dtype=dtype)
         alpha = alpha.expand(hidden_size).clone()
         self.learned = learned
         if learned:
@@ -90,13 +89,13 @@ class ClockworkRNN(_OneLayer):
         batch_first=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = bias, batch_first, nonlinearity, rng, dtype
         super().__init__((input_size, hidden_size), *options)
         groups = as_periods(periods)
         self.periods = groups.repeat_interleave(hidden_size // len(groups))
-        links = clock_links(self.periods).to(getattr(torch, dtype))
+        links = clock_links(self.periods).to(dtype)
         self.register_buffer("links", links, persistent=False)
 
     def forward(self, input, hx=None):
@@ -140,7 +139,7 @@ class SkipRNN(_OneLayer):
         batch_first=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         options = bias, batch_first, nonlinearity, rng, dtype
         super().__init__((input_size, hidden_size), *options)

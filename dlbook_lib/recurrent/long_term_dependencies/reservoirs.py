@@ -4,6 +4,7 @@ import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
+    check_finite,
     check_in,
     check_number,
     check_positive,
@@ -15,6 +16,7 @@ from dlbook_lib.feedforward.autodiff.engine import no_grad, raw
 from dlbook_lib.feedforward.autodiff.modules import Buffer, Linear, Module
 from dlbook_lib.recurrent.long_term_dependencies import second_derivatives as tensors
 from dlbook_lib.recurrent.long_term_dependencies.scratch import square
+from dlbook_lib.recurrent.unfolding.scratch import as_values
 
 
 def spectral_radius(w_hh):
@@ -34,7 +36,7 @@ def spectral_radius(w_hh):
     return float(abs(np.linalg.eigvals(square(w_hh))).max())
 
 
-def reservoir_weights(size, radius=0.95, density=0.1, *, rng, dtype="float64"):
+def reservoir_weights(size, radius=0.95, density=0.1, *, rng, dtype=float):
     """A random sparse matrix, scaled until its spectral radius is as wanted.
 
     Parameters
@@ -46,7 +48,7 @@ def reservoir_weights(size, radius=0.95, density=0.1, *, rng, dtype="float64"):
     density : float
         The share of weights that are not 0, on average.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Returns
     -------
@@ -93,9 +95,11 @@ def nrmse(input, target):
     """
     input, target = as_float(input, "input"), as_float(target, "target")
     check_same_shape(input=input, target=target)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.mean((input - target) ** 2) / np.var(target)
-    return float(np.sqrt(0.0 if np.array_equal(input, target) else share))
+    apart, spread = input - target, target - target.mean()
+    if target.min() == target.max():
+        return float("inf") if apart.any() else 0.0
+    size = abs(spread).max()  # so that no square is too large or small
+    return float(np.linalg.norm(apart / size) / np.linalg.norm(spread / size))
 
 
 def fit_readout(states, target, washout=100, alpha=1e-12):
@@ -133,6 +137,8 @@ def fit_readout(states, target, washout=100, alpha=1e-12):
     check_positive(washout, "washout", integer=True, zero=True)
     check_positive(alpha, "alpha", zero=True)
     check_same_shape(target=target[..., 0], states=states[..., 0])
+    check_finite(states, "states")
+    check_finite(target, "target")
     left = len(states) - washout
     require(left > 0, f"washout {washout} leaves none of {len(states)} steps")
     h = states[washout:].reshape(-1, states.shape[2]).astype(float)
@@ -171,7 +177,7 @@ class EchoStateNetwork(Module):
         U and b are uniform between ± this.
     nonlinearity : {"tanh", "relu", "linear"}
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Attributes
     ----------
@@ -199,7 +205,7 @@ class EchoStateNetwork(Module):
         nonlinearity="tanh",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(input_size, "input_size", integer=True)
@@ -221,11 +227,10 @@ class EchoStateNetwork(Module):
 
     def states(self, input, hx=None):
         """States (T, N, H) for input (T, N, D), from hx (1, N, H), 0 unless given."""
-        shape = as_float(raw(input), "input", ndim=3, empty=True).shape
-        dtype, size = raw(input).dtype, (1, shape[1], self.hidden_size)
-        hx = np.zeros(size, dtype) if hx is None else hx
-        found = as_float(raw(hx), "hx", empty=True).shape
-        require(found == size, f"hx has shape {found} but must have {size}")
+        input = as_values(input, "input", 3)
+        dtype, size = input.dtype, (1, input.shape[1], self.hidden_size)
+        hx = np.zeros(size, dtype) if hx is None else as_values(hx, "hx")
+        require(hx.shape == size, f"hx has shape {hx.shape} but must have {size}")
         keep = np.full(self.hidden_size, 1 - self.leak, dtype)
         matrices = self.weight_ih_l0, self.weight_hh_l0
         biases = self.bias_ih_l0, self.bias_hh_l0

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from dlbook_lib.recurrent.long_term_dependencies.pytorch import leaky_rnn, square
+from dlbook_lib.recurrent.unfolding.layers_pytorch import _linear
 from dlbook_lib.regularization.norm_penalties.pytorch import ridge
 
 __all__ = [
@@ -21,17 +22,20 @@ def spectral_radius(w_hh):
     return torch.linalg.eigvals(square(w_hh)).abs().max().item()
 
 
-def reservoir_weights(size, radius=0.95, density=0.1, *, rng, dtype="float64"):
+def reservoir_weights(size, radius=0.95, density=0.1, *, rng, dtype=float):
     """As in scratch: (H, H)."""
     drawn = torch.rand(2, size, size, generator=rng, dtype=torch.float64)
     w = (2 * drawn[0] - 1) * (drawn[1] < density)
-    return (w * (radius / spectral_radius(w))).to(getattr(torch, dtype))
+    return (w * (radius / spectral_radius(w))).to(dtype)
 
 
 def nrmse(input, target):
     """As in scratch: (...) twice to a float."""
-    mse = (input - target).square().mean()
-    return (mse / target.var(correction=0)).sqrt().item() if mse else 0.0
+    apart, spread = input - target, target - target.mean()
+    if target.min() == target.max():
+        return float("inf") if apart.any() else 0.0
+    size = spread.abs().max()
+    return ((apart / size).norm() / (spread / size).norm()).item()
 
 
 def fit_readout(states, target, washout=100, alpha=1e-12):
@@ -57,22 +61,19 @@ class EchoStateNetwork(nn.Module):
         nonlinearity="tanh",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
-        kind = getattr(torch, dtype)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.leak, self.nonlinearity = leak, nonlinearity
-        drawn = torch.rand(hidden_size, input_size + 1, generator=rng, dtype=kind)
+        drawn = torch.rand(hidden_size, input_size + 1, generator=rng, dtype=dtype)
         drawn = input_scale * (2 * drawn - 1)
         w = reservoir_weights(hidden_size, radius, density, rng=rng, dtype=dtype)
         self.register_buffer("weight_ih_l0", drawn[:, :-1].clone())
         self.register_buffer("weight_hh_l0", w)
         self.register_buffer("bias_ih_l0", drawn[:, -1].clone())
         self.register_buffer("bias_hh_l0", torch.zeros_like(self.bias_ih_l0))
-        self.readout = nn.Linear(hidden_size, output_size, dtype=kind)
-        for p in self.readout.parameters():
-            nn.init.uniform_(p, -(hidden_size**-0.5), hidden_size**-0.5, generator=rng)
+        self.readout = _linear(hidden_size, output_size, rng=rng, dtype=dtype)
 
     def states(self, input, hx=None):
         """As in scratch: (T, N, D) to (T, N, H)."""

@@ -412,8 +412,8 @@ def leaky_rnn_backward(
     dalpha = (dstates * (last - v)).sum(axis=1)
     dalpha = dalpha.sum(axis=0) if np.ndim(alpha) == 1 else dalpha
     dw_ih, dw_hh = (np.tensordot(da, s, 2 * [(0, 1)]) for s in (x, last))
-    db = None if b_ih is None else da.sum(axis=(0, 1))
-    return da @ w_ih, back, dw_ih, dw_hh, dalpha, db, db
+    db_ih, db_hh = (None if b_ih is None else da.sum(axis=(0, 1)) for _ in range(2))
+    return da @ w_ih, back, dw_ih, dw_hh, dalpha, db_ih, db_hh
 
 
 def check_leaky(input, batch_sizes, states, weights):
@@ -509,7 +509,8 @@ def run_leaky(sums, start, w_hh, keep, batch_sizes, reverse=False, nonlinearity=
     >>> run_leaky(one, 0 * one[:1], w, one / 4, np.array([1, 1]), False, "linear")[2]
     array([[0.9375]])
     """
-    output, h, w_hh_t = np.empty_like(sums), start.copy(), np.ascontiguousarray(w_hh.T)
+    output, h = np.empty_like(sums), start.astype(sums.dtype)
+    w_hh_t = np.ascontiguousarray(w_hh.T)
     in_order = steps(batch_sizes, reverse), keep[::-1] if reverse else keep
     for rows, k in zip(*in_order, strict=True):
         v, now = sums[rows], h[: rows.stop - rows.start]
@@ -661,8 +662,10 @@ def skip_rnn(input, hx, w_ih, w_hh, w_skip, b_ih=None, b_hh=None, nonlinearity="
     hx = as_float(hx, "hx", ndim=3, empty=True)
     require(len(hx), f"hx {hx.shape} must hold d states, at least one")
     check_in(nonlinearity, "nonlinearity", ("tanh", "relu"))
-    check_cell(input[0], hx[0], w_ih, w_skip, b_ih, b_hh)
-    check_cell(input[0], hx[0], w_ih, w_skip if w_hh is None else w_hh)
+    w_skip, wanted = as_float(w_skip, "w_skip"), 2 * hx.shape[2:]
+    fits = w_skip.shape == wanted
+    require(fits, f"w_skip has shape {w_skip.shape} but must have {wanted}: (H, H)")
+    check_cell(input[0], hx[0], w_ih, w_skip if w_hh is None else w_hh, b_ih, b_hh)
     states = list(hx)
     for x in input:
         a = linear(x, w_ih, b_ih) + linear(states[-len(hx)], w_skip, b_hh)
@@ -713,5 +716,5 @@ def skip_rnn_backward(
     over = [(0, 1), (0, 1)]
     dw_ih, dw_skip = np.tensordot(da, x, over), np.tensordot(da, long, over)
     dw_hh = None if w_hh is None else np.tensordot(da, short, over)
-    db = None if b_ih is None else da.sum(axis=(0, 1))
-    return da @ w_ih, dstates[:d], dw_ih, dw_hh, dw_skip, db, db
+    db_ih, db_hh = (None if b_ih is None else da.sum(axis=(0, 1)) for _ in range(2))
+    return da @ w_ih, dstates[:d], dw_ih, dw_hh, dw_skip, db_ih, db_hh

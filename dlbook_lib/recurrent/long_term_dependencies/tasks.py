@@ -16,7 +16,7 @@ from dlbook_lib.common.checks import (
 )
 
 
-def adding_problem(steps, count, *, rng, dtype="float64"):
+def adding_problem(steps, count, *, rng, dtype=float):
     r"""Add two marked numbers, one from each half of a sequence of random ones.
 
     Parameters
@@ -26,7 +26,7 @@ def adding_problem(steps, count, *, rng, dtype="float64"):
     count : int
         N, how many sequences.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Returns
     -------
@@ -37,7 +37,8 @@ def adding_problem(steps, count, *, rng, dtype="float64"):
         variance of such a sum.
 
     Source: Hochreiter and Schmidhuber (1997), experiment 4, with both numbers in
-    [-1, 1] and scaled; here as in Le et al. (2015), with a marker in each half.
+    [-1, 1] and scaled; here in [0, 1) as in Le et al. (2015), with a marker in each
+    half as in Arjovsky et al. (2016).
 
     >>> x, y = adding_problem(6, 1, rng=np.random.default_rng(0))
     >>> bool(np.isclose(x[..., 0][x[..., 1] == 1].sum(), y[0, 0])), x[..., 1].sum()
@@ -139,7 +140,7 @@ def mackey_glass(steps, tau=17.0, dt=0.1, every=10, washout=1000, start=1.2):
     check_positive(tau, "tau")
     check_positive(dt, "dt")
     check_number(start, "start", 0, 2)
-    late = round(tau / dt)
+    late = round(tau / dt) if math.isfinite(tau / dt) else 0
     is_whole = late > 0 and abs(late * dt - tau) < 1e-9 * tau
     require(is_whole, f"tau {tau} must be a whole number of times dt {dt}; change dt")
     x = [float(start)] * (late + 1)

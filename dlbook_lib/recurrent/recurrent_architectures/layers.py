@@ -17,7 +17,10 @@ from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.feedforward.autodiff.engine import no_grad, raw
 from dlbook_lib.feedforward.autodiff.modules import Linear, Module
 from dlbook_lib.feedforward.output_units.scratch import log_softmax
-from dlbook_lib.recurrent.backpropagation_through_time.layers import Embedding
+from dlbook_lib.recurrent.backpropagation_through_time.layers import (
+    Embedding,
+    check_same_dtype,
+)
 from dlbook_lib.recurrent.backpropagation_through_time.second_derivatives import (
     sequence_nll,
 )
@@ -28,7 +31,8 @@ from dlbook_lib.recurrent.recurrent_architectures.scratch import (
     with_stop,
 )
 from dlbook_lib.recurrent.unfolding.layers import RNNCell
-from dlbook_lib.recurrent.unfolding.scratch import pack_padded_sequence, unroll
+from dlbook_lib.recurrent.unfolding.packing import pack_padded_sequence
+from dlbook_lib.recurrent.unfolding.scratch import as_values, unroll
 
 
 class RecursiveNet(Module):
@@ -39,14 +43,14 @@ class RecursiveNet(Module):
     size : int
         H.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = RecursiveNet(3, rng=np.random.default_rng(0))
     >>> net(np.ones((4, 3)), ((0, 1), (2, 3))).shape
     (7, 3)
     """
 
-    def __init__(self, size, *, rng, dtype="float64"):
+    def __init__(self, size, *, rng, dtype=float):
         super().__init__()
         check_positive(size, "size", integer=True)
         self.compose = Linear(2 * size, size, rng=rng, dtype=dtype)
@@ -79,7 +83,11 @@ def both_ways(forward_cell, backward_cell, input):
     [[[1.0, 10.0]], [[3.0, 20.0]]]
     """
     as_float(raw(input), "input", ndim=3)
+    input = as_values(input, "input")
     ahead = unroll(forward_cell, input)
+    one = not isinstance(ahead[0], (tuple, list))
+    sentence = "cells must hand on one state, not two as an LSTMCell; try a GRUCell"
+    require(one, sentence, TypeError)
     back = unroll(backward_cell, operations.flip(input, 0))[::-1]
     return operations.cat([operations.stack(ahead), operations.stack(back)], -1)
 
@@ -94,7 +102,7 @@ class BiRNN(Module):
     cell : type
         `RNNCell`, `GRUCell` or the like: ``cell(D, H, rng=rng, dtype=dtype)``.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = BiRNN(3, 5, 2, rng=np.random.default_rng(0))
     >>> net(np.ones((7, 4, 3))).shape
@@ -109,9 +117,12 @@ class BiRNN(Module):
         cell=RNNCell,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
+        is_class = callable(cell) and not isinstance(cell, Module)
+        sentence = f"cell must be a class such as RNNCell, not {cell!r}"
+        require(is_class, sentence, TypeError)
         options = {"rng": rng, "dtype": dtype}
         self.forward_cell = cell(input_size, hidden_size, **options)
         self.backward_cell = cell(input_size, hidden_size, **options)
@@ -142,7 +153,7 @@ class DeepRNN(Module):
         Whether the old state also leads straight into the last layer of a deep
         transition, so that a step is again one layer long on the shortest path.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: Pascanu et al. (2014), section 3, figure 2 (DT, DO and DT(S)).
 
@@ -161,7 +172,7 @@ class DeepRNN(Module):
         skip=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(depth, "depth", integer=True)
@@ -274,7 +285,7 @@ class Seq2Seq(Module):
     start, stop : int
         Symbols of the target: what the decoder reads first, what ends its output.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Source: Sutskever et al. (2014), section 2; Cho et al. (2014), section 2.2.
 
@@ -297,13 +308,16 @@ class Seq2Seq(Module):
         stop=1,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         for name, rnn in ("encoder", encoder), ("decoder", decoder):
-            is_rnn = isinstance(rnn, Module) and hasattr(rnn, "hidden_size")
+            is_rnn = isinstance(rnn, Module) and hasattr(rnn, "num_layers")
             require(is_rnn, f"{name} must be recurrent layers, not {rnn!r}", TypeError)
             require(not rnn.bidirectional, f"{name} must run in one direction")
+            sentence = f"{name} is batch_first, but sequences are (T, N): time first"
+            require(not rnn.batch_first, sentence)
+            check_same_dtype(rnn, name, dtype)
         names = "hidden_size", "proj_size", "num_layers"
         a, b = ([getattr(rnn, n) for n in names] for rnn in (encoder, decoder))
         sentence = f"encoder and decoder differ in {', '.join(names)}: {a}, {b}"

@@ -16,24 +16,16 @@ from dlbook_lib.recurrent.recurrent_architectures.pytorch import (
     recursive_states,
     with_stop,
 )
-from dlbook_lib.recurrent.unfolding.layers_pytorch import RNNCell
+from dlbook_lib.recurrent.unfolding.layers_pytorch import RNNCell, _linear
 from dlbook_lib.recurrent.unfolding.pytorch import unroll
-
-
-def _layer(in_features, out_features, bias=True, *, rng, dtype="float64"):
-    """A `torch.nn.Linear`, (out, in), started by `rng`."""
-    made = nn.Linear(in_features, out_features, bias, dtype=getattr(torch, dtype))
-    for p in made.parameters():
-        nn.init.uniform_(p, -(in_features**-0.5), in_features**-0.5, generator=rng)
-    return made
 
 
 class RecursiveNet(nn.Module):
     """As in scratch: (n, H) to (2 * n - 1, H)."""
 
-    def __init__(self, size, *, rng, dtype="float64"):
+    def __init__(self, size, *, rng, dtype=float):
         super().__init__()
-        self.compose = _layer(2 * size, size, rng=rng, dtype=dtype)
+        self.compose = _linear(2 * size, size, rng=rng, dtype=dtype)
 
     def forward(self, leaves, tree):
         """As in scratch: states (2 * n - 1, H)."""
@@ -58,13 +50,13 @@ class BiRNN(nn.Module):
         cell=RNNCell,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         options = {"rng": rng, "dtype": dtype}
         self.forward_cell = cell(input_size, hidden_size, **options)
         self.backward_cell = cell(input_size, hidden_size, **options)
-        self.output = _layer(2 * hidden_size, output_size, **options)
+        self.output = _linear(2 * hidden_size, output_size, **options)
 
     def forward(self, input):
         """As in scratch: outputs (T, N, O)."""
@@ -84,7 +76,7 @@ class DeepRNN(nn.Module):
         skip=False,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         options = {"rng": rng, "dtype": dtype}
@@ -93,15 +85,16 @@ class DeepRNN(nn.Module):
 
         def layers(n, size=hidden_size):
             pairs = pairwise([size] + [hidden_size] * n)
-            return Layers(*[_layer(a, b, **options) for a, b in pairs])
+            return Layers(*[_linear(a, b, **options) for a, b in pairs])
 
         self.input = layers(extra["input"], input_size)
         wide = hidden_size if extra["input"] else input_size
         self.cell = RNNCell(wide, hidden_size, **options)
         self.transition = layers(extra["transition"])
-        self.skip = _layer(hidden_size, hidden_size, False, **options) if skip else None
+        square = hidden_size, hidden_size
+        self.skip = _linear(*square, False, **options) if skip else None
         self.hidden = layers(extra["output"])
-        self.output = _layer(hidden_size, output_size, **options)
+        self.output = _linear(hidden_size, output_size, **options)
 
     def step(self, input, hx):
         """As in scratch: the next state (N, H)."""
@@ -152,7 +145,7 @@ class Seq2Seq(nn.Module):
         stop=1,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         options = {"rng": rng, "dtype": dtype}
@@ -161,7 +154,7 @@ class Seq2Seq(nn.Module):
         self.target = Embedding(target_size, decoder.input_size, **options)
         self.encoder, self.decoder = encoder, decoder
         shown = decoder.proj_size or decoder.hidden_size
-        self.output = _layer(shown, target_size, **options)
+        self.output = _linear(shown, target_size, **options)
 
     def encode(self, source, lengths=None):
         """As in scratch, for `source` (T, N)."""

@@ -48,9 +48,9 @@ def as_log_probs(log_probs, stop):
     log_probs = as_float(raw(log_probs), "log_probs", ndim=1)
     sentence = f"the step speaks of {len(log_probs)} symbols, so stop cannot be {stop}"
     require(stop < len(log_probs), sentence)
-    worst = log_probs.max()
-    sentence = f"log_probs holds {worst:.4g}; a logarithm of a probability is at most 0"
-    require(worst < 1e-6, sentence)
+    best = log_probs.max()
+    sentence = f"log_probs holds {best:.4g}; a logarithm of a probability is at most 0"
+    require(-np.inf < best < 1e-6, f"{sentence}, and for some symbol above -inf")
     return log_probs
 
 
@@ -108,10 +108,14 @@ def normalized(log_prob, length, alpha=0.0):
     float or ndarray (...)
 
     >>> normalized(-6.0, 3, alpha=1.0)
-    -2.0
+    np.float64(-2.0)
     """
     check_number(alpha, "alpha", 0)
-    require(np.all(np.asarray(length) > 0), f"length must be above 0, not {length}")
+    log_prob = as_float(log_prob, "log_prob", empty=True)
+    length = np.asarray(length, log_prob.dtype)
+    require(np.all(length > 0), f"length must be above 0, not {length}")
+    if length.ndim:
+        check_same_shape(log_prob=log_prob, length=length)
     return log_prob / length ** float(alpha)
 
 
@@ -239,7 +243,8 @@ def merges(tree):
             require(len(node) == 2, f"a node must be a pair, not {len(node)} things")
             todo += node
     leaves = [node for node in order if not isinstance(node, tuple)]
-    numbers = all(type(leaf) is int for leaf in leaves)
+    kinds = int, np.integer
+    numbers = all(isinstance(x, kinds) and not isinstance(x, bool) for x in leaves)
     require(numbers, f"leaves must be whole numbers, not {leaves[:9]}", TypeError)
     each_once = sorted(leaves) == list(range(len(leaves)))
     require(each_once, f"leaves must be 0 to {len(leaves) - 1}, each of them once")
@@ -387,7 +392,9 @@ def with_stop(target, start, stop, lengths=None):
     check_search(start, stop, 1)
     steps, count = target.shape
     lengths = (
-        np.full(count, steps) if lengths is None else as_labels(lengths, "lengths")
+        np.full(count, steps)
+        if lengths is None
+        else as_labels(lengths, "lengths", empty=count == 0)
     )
     require(
         lengths.shape == (count,) and (lengths <= steps).all(),

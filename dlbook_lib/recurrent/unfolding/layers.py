@@ -18,6 +18,7 @@ from dlbook_lib.feedforward.autodiff.modules import (
     Sequential,
 )
 from dlbook_lib.recurrent.unfolding import second_derivatives as tensors
+from dlbook_lib.recurrent.unfolding.scratch import as_values
 
 
 class TimeDelay(Module):
@@ -29,7 +30,7 @@ class TimeDelay(Module):
     ----------
     in_features, out_features, kernel_size, dilation : int
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> layer = TimeDelay(4, 8, 3, rng=np.random.default_rng(0))
     >>> layer(np.ones((15, 2, 4))).shape
@@ -44,7 +45,7 @@ class TimeDelay(Module):
         dilation=1,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_positive(in_features, "in_features", integer=True)
@@ -78,17 +79,18 @@ class TDNN(Module):
     dilations : list of int, optional
         1 for each layer unless given.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = TDNN([16, 8, 3], [3, 5], rng=np.random.default_rng(0))  # 1989, without
     >>> net.receptive_field, net(np.ones((15, 1, 16))).shape  # its last, summing layer
     (7, (9, 1, 3))
     """
 
-    def __init__(self, sizes, kernel_sizes, dilations=None, *, rng, dtype="float64"):
+    def __init__(self, sizes, kernel_sizes, dilations=None, *, rng, dtype=float):
         super().__init__()
-        for name, x in ("sizes", sizes), ("kernel_sizes", kernel_sizes):
-            is_list = isinstance(x, (list, tuple))
+        given = {"sizes": sizes, "kernel_sizes": kernel_sizes, "dilations": dilations}
+        for name, x in given.items():
+            is_list = isinstance(x, (list, tuple)) or (x is None and name[0] == "d")
             require(is_list, f"{name} must be a list of numbers, not {x!r}", TypeError)
         dilations = [1] * len(kernel_sizes) if dilations is None else dilations
         require(
@@ -126,7 +128,7 @@ class RNNCellBase(Module):
         D and H.
     bias : bool
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     Attributes
     ----------
@@ -136,7 +138,7 @@ class RNNCellBase(Module):
 
     gates = 1
 
-    def __init__(self, input_size, hidden_size, bias=True, *, rng, dtype="float64"):
+    def __init__(self, input_size, hidden_size, bias=True, *, rng, dtype=float):
         super().__init__()
         check_positive(input_size, "input_size", integer=True)
         check_positive(hidden_size, "hidden_size", integer=True)
@@ -176,7 +178,7 @@ class RNNCell(RNNCellBase):
     bias : bool
     nonlinearity : {"tanh", "relu"}
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> cell = RNNCell(3, 5, rng=np.random.default_rng(0))
     >>> sum(p.numel() for p in cell.parameters()), cell(np.ones((4, 3))).shape
@@ -191,7 +193,7 @@ class RNNCell(RNNCellBase):
         nonlinearity="tanh",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         check_in(nonlinearity, "nonlinearity", ("tanh", "relu"))
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
@@ -201,6 +203,12 @@ class RNNCell(RNNCellBase):
         """The next state (N, H) or (H,) after `input` (N, D) or (D,) and `hx`."""
         hx = self.start(input) if hx is None else hx
         return tensors.rnn_cell(input, hx, *self.weights(), self.nonlinearity)
+
+    def extra_repr(self):
+        """Sizes and options, as torch prints them."""
+        usual = self.nonlinearity == "tanh"
+        other = "" if usual else f", nonlinearity={self.nonlinearity}"
+        return super().extra_repr() + other
 
 
 PATTERNS = "many to many", "many to one", "one to many", "encoder first"
@@ -218,7 +226,7 @@ class VanillaRNN(Module):
         `steps` of them once all has been read, as in translation. While there is
         nothing to read, the input is 0.
     rng : numpy.random.Generator
-    dtype : str
+    dtype : dtype
 
     >>> net = VanillaRNN(2, 5, 1, "encoder first", rng=np.random.default_rng(0))
     >>> net(np.ones((7, 3, 2)), 4).shape
@@ -233,7 +241,7 @@ class VanillaRNN(Module):
         pattern="many to many",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         check_in(pattern, "pattern", PATTERNS)
@@ -244,14 +252,16 @@ class VanillaRNN(Module):
     def forward(self, input, steps=1):
         """Outputs (T, N, out), (N, out) or (steps, N, out) for `input` (T, N, in).
 
-        With "one to many" `input` is (N, in).
+        With "one to many" `input` is (N, in). `steps` counts for this pattern and
+        "encoder first"; the others have as many as the input has.
         """
         one = self.pattern == "one to many"
         shape = as_float(raw(input), "input", ndim=2 if one else 3).shape
+        input = as_values(input, "input")
         check_positive(steps, "steps", integer=True)
         inputs = [input] if one else list(input)
         if one or self.pattern == "encoder first":
-            silence = np.zeros(shape[-2:], raw(input).dtype)
+            silence = np.zeros(shape[-2:], input.dtype)
             inputs += [silence] * (steps - 1)
         states, h = [], None
         for x in inputs:

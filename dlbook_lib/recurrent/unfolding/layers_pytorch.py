@@ -15,6 +15,19 @@ __all__ = [
 ]
 
 
+def _drawn(module, bound, rng):
+    """The module, with parameters (...) drawn by `rng` uniformly from ± bound."""
+    for parameter in module.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=rng)
+    return module
+
+
+def _linear(in_features, out_features, bias=True, *, rng, dtype=float):
+    """A `torch.nn.Linear`, (out, in), started by `rng`."""
+    layer = nn.Linear(in_features, out_features, bias, dtype=dtype)
+    return _drawn(layer, in_features**-0.5, rng)
+
+
 class TimeDelay(nn.Module):
     """As in scratch: `weight` (out, in, k) and `bias` (out,)."""
 
@@ -26,11 +39,11 @@ class TimeDelay(nn.Module):
         dilation=1,
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         self.kernel_size, self.dilation = kernel_size, dilation
-        options = {"generator": rng, "dtype": getattr(torch, dtype)}
+        options = {"generator": rng, "dtype": dtype}
         bound = (in_features * kernel_size) ** -0.5
         for name, shape in {
             "weight": (out_features, in_features, kernel_size),
@@ -47,7 +60,7 @@ class TimeDelay(nn.Module):
 class TDNN(nn.Module):
     """As in scratch: (T, N, in) to (T - receptive_field + 1, N, out)."""
 
-    def __init__(self, sizes, kernel_sizes, dilations=None, *, rng, dtype="float64"):
+    def __init__(self, sizes, kernel_sizes, dilations=None, *, rng, dtype=float):
         super().__init__()
         dilations = [1] * len(kernel_sizes) if dilations is None else dilations
         layers = zip(sizes[:-1], sizes[1:], kernel_sizes, dilations, strict=True)
@@ -74,13 +87,13 @@ class RNNCellBase(nn.Module):
 
     gates = 1
 
-    def __init__(self, input_size, hidden_size, bias=True, *, rng, dtype="float64"):
+    def __init__(self, input_size, hidden_size, bias=True, *, rng, dtype=float):
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows, bound = self.gates * hidden_size, hidden_size**-0.5
         shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        options = {"generator": rng, "dtype": getattr(torch, dtype)}
+        options = {"generator": rng, "dtype": dtype}
         for name, shape in shapes.items():
             start = (2 * torch.rand(shape, **options) - 1) * bound
             kept = bias or name.startswith("weight")
@@ -111,14 +124,10 @@ class RNNCell(nn.RNNCell):
         nonlinearity="tanh",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
-        kind = getattr(torch, dtype)
-        super().__init__(input_size, hidden_size, bias, nonlinearity, dtype=kind)
-        for parameter in self.parameters():
-            nn.init.uniform_(
-                parameter, -(hidden_size**-0.5), hidden_size**-0.5, generator=rng
-            )
+        super().__init__(input_size, hidden_size, bias, nonlinearity, dtype=dtype)
+        _drawn(self, hidden_size**-0.5, rng)
 
 
 PATTERNS = "many to many", "many to one", "one to many", "encoder first"
@@ -135,14 +144,12 @@ class VanillaRNN(nn.Module):
         pattern="many to many",
         *,
         rng,
-        dtype="float64",
+        dtype=float,
     ):
         super().__init__()
         self.pattern = pattern
         self.cell = RNNCell(input_size, hidden_size, rng=rng, dtype=dtype)
-        self.output = nn.Linear(hidden_size, output_size, dtype=getattr(torch, dtype))
-        for p in self.output.parameters():
-            nn.init.uniform_(p, -(hidden_size**-0.5), hidden_size**-0.5, generator=rng)
+        self.output = _linear(hidden_size, output_size, rng=rng, dtype=dtype)
 
     def forward(self, input, steps=1):
         """As in scratch: `input` (T, N, in), or (N, in) with "one to many"."""

@@ -3,12 +3,13 @@
 import torch
 from torch.nn import functional as F
 
+from dlbook_lib.regularization.norm_penalties.projections_pytorch import length
+
 
 def lengths(input):
     """As in scratch: (N, ...) to (N, 1, ...)."""
     flat = input.flatten(1) if input.ndim > 1 else input[:, None]
-    size = torch.linalg.vector_norm(flat, dim=1)
-    return size.view(-1, *(1 for _ in input.shape[1:]))
+    return length(flat, 1).view(-1, *(1 for _ in input.shape[1:]))
 
 
 def steepest(gradient, norm="linf"):
@@ -100,7 +101,8 @@ def adversarial_loss(losses, input, attack, alpha=0.5):
 def kl_divergence(input, target, reduction="mean"):
     """As in scratch, by torch's `kl_div`: (..., C) to a number or (...)."""
     log_q, p = F.log_softmax(input, -1), F.softmax(target, -1)
-    loss = F.kl_div(log_q, p, reduction="none").sum(-1)
+    loss = F.kl_div(log_q, p, reduction="none")
+    loss = torch.where(p == 0, 0, loss).sum(-1)
     return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[reduction]()
 
 

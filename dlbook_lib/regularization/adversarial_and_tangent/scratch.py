@@ -103,6 +103,7 @@ def project_to_ball(step, eps, norm="linf"):
     check_finite(step, "step")
     check_positive(eps, "eps", zero=True)
     check_in(norm, "norm", NORMS)
+    eps = float(eps)  # a number of NumPy's would change the precision
     if norm == "linf":
         return np.clip(step, -eps, eps)
     return steepest(step, "l2") * np.minimum(lengths(step), eps)
@@ -138,6 +139,10 @@ def draw_in_ball(shape, eps, norm="linf", *, rng, dtype=float):
     check_rng(rng)
     is_shape = isinstance(shape, tuple) and len(shape) > 0
     require(is_shape, f"shape must be a tuple (N, ...), not {shape!r}")
+    is_float = np.issubdtype(dtype, np.inexact)
+    require(is_float, f"dtype must be floating, not {dtype}; try float", TypeError)
+    for size in shape:
+        check_positive(size, "each size in shape", integer=True, zero=True)
     if norm == "linf":
         return rng.uniform(-eps, eps, shape).astype(dtype)
     way = steepest(rng.normal(size=shape), "l2")
@@ -241,7 +246,7 @@ def input_range(input, clip=None):
     check_number(low, "clip[0]")
     check_number(high, "clip[1]", low)
     check_between(input, "input", low, high)
-    return low, high
+    return float(low), float(high)
 
 
 def fgsm(gradient, input, eps, clip=None, targeted=False):
@@ -271,7 +276,7 @@ def fgsm(gradient, input, eps, clip=None, targeted=False):
     """
     input = as_float(input, "input", empty=True)
     check_positive(eps, "eps", zero=True)
-    step = eps * uphill(gradient, input, "linf", targeted)
+    step = float(eps) * uphill(gradient, input, "linf", targeted)
     return np.clip(input + step, *input_range(input, clip))
 
 
@@ -327,7 +332,7 @@ def pgd(
         x = x + draw_in_ball(x.shape, eps, norm, rng=rng, dtype=x.dtype)
         x = np.clip(x, low, high)
     for _ in range(steps):
-        x = x + lr * uphill(gradient, x, norm, targeted)
+        x = x + float(lr) * uphill(gradient, x, norm, targeted)
         x = np.clip(input + project_to_ball(x - input, eps, norm), low, high)
     return x
 
@@ -366,7 +371,7 @@ def adversarial_loss(losses, input, attack, alpha=0.5):
     check_same_shape(input=input, attacked=worse)
     clean = total_loss(losses, Tensor(input))
     attacked = total_loss(losses, Tensor(worse))
-    return (clean * alpha + attacked * (1 - alpha)) / len(input)
+    return (clean * float(alpha) + attacked * (1 - float(alpha))) / len(input)
 
 
 # ---- virtual adversarial training ----------------------------------------------------
@@ -390,7 +395,8 @@ def kl_divergence(input, target, reduction="mean"):
     Returns
     -------
     float, or ndarray (...) with ``reduction="none"``
-        In nats.
+        In nats. A class that the target excludes, by a score of −inf, adds nothing;
+        one that `input` alone excludes makes it infinite.
 
     >>> kl_divergence([[0.0, 0.0]], [[0.0, 800.0]]).round(12) == np.log(2).round(12)
     np.True_
@@ -399,7 +405,10 @@ def kl_divergence(input, target, reduction="mean"):
     target = as_float(target, "target", empty=True)
     check_same_shape(input=input, target=target)
     log_p = log_softmax(target, -1)
-    loss = (np.exp(log_p) * (log_p - log_softmax(input, -1))).sum(axis=-1)
+    p = np.exp(log_p)
+    with np.errstate(invalid="ignore"):
+        apart = np.where(p == 0, 0, log_p - log_softmax(input, -1))
+    loss = (p * apart).sum(axis=-1)
     check_reduction(reduction, loss)
     return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](loss)
 
@@ -421,7 +430,10 @@ def kl_divergence_backward(dy, input, target, reduction="mean"):
 def _kl_divergence(input, target, reduction="mean"):
     """The definition of `kl_divergence`, for (..., C)."""
     log_p = log_softmax(raw(target), -1)
-    loss = (np.exp(log_p) * (log_p - operations.log_softmax(input, -1))).sum(-1)
+    p = np.exp(log_p)
+    with np.errstate(invalid="ignore"):
+        apart = log_p - operations.log_softmax(input, -1)
+    loss = (p * operations.where(p == 0, 0.0, apart)).sum(-1)
     return {"mean": loss.mean, "sum": loss.sum, "none": lambda: loss}[reduction]()
 
 
@@ -485,10 +497,10 @@ def virtual_perturbation(scores, input, start, eps, xi=1e-3, steps=1):
     before, way = answers(scores, input), steepest(start, "l2")
     for _ in range(steps):
         slope = input_gradient(
-            lambda x: kl_of_scores(scores(x), before, "none"), input + xi * way
+            lambda x: kl_of_scores(scores(x), before, "none"), input + float(xi) * way
         )
         way = steepest(slope, "l2")
-    return eps * way
+    return float(eps) * way
 
 
 def vat_loss(scores, input, eps, xi=1e-3, steps=1, *, rng):

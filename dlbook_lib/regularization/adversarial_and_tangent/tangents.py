@@ -10,6 +10,7 @@ import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
+    check_finite,
     check_in,
     check_number,
     check_positive,
@@ -19,6 +20,7 @@ from dlbook_lib.common.checks import (
 from dlbook_lib.feedforward.autodiff.engine import Tensor, grad
 from dlbook_lib.regularization.adversarial_and_tangent.scratch import total_loss
 from dlbook_lib.regularization.augmentation_and_noise.scratch import gaussian_blur
+from dlbook_lib.regularization.norm_penalties.projections import length
 
 # ---- tangents of pictures ------------------------------------------------------------
 
@@ -160,7 +162,7 @@ def tangent_distance(input, other, tangents=None, other_tangents=None, ridge=0.0
     wide = np.concatenate([ways.T, spring.astype(ways.dtype)])
     goal = np.concatenate([gap, np.zeros(len(ways), gap.dtype)])
     steps = np.linalg.lstsq(wide, -goal)[0]
-    return float(np.linalg.norm(gap + steps @ ways))
+    return length(gap + steps @ ways).item()
 
 
 def flat_planes(input, tangents=None):
@@ -219,11 +221,12 @@ def tangent_distances_by_gram(
     check_positive(ridge, "ridge")
     within, other_within = tx @ tx.mT, ty @ ty.mT
     distance = np.empty((len(x), len(y)), np.result_type(x, y))
+    rows = min(4096, 2**22 // max(1, x.shape[1]) + 1)  # so that no array is large
     for i in range(len(x)):
-        for j in range(0, len(y), 4096):  # so that no array is large
-            some = slice(j, j + 4096)
+        for j in range(0, len(y), rows):
+            some = slice(j, j + rows)
             pairs = x[i], tx[i], within[i], y[some], ty[some], other_within[some]
-            distance[i, some] = _from_one_plane(*pairs, ridge)
+            distance[i, some] = _from_one_plane(*pairs, float(ridge))
     return distance
 
 
@@ -269,6 +272,8 @@ def directional_derivative(f, input, v):
         If `f` does not depend on its input, or has an operation that cannot be
         differentiated twice.
 
+    Source: Townsend (2017), for the derivative of a backward pass.
+
     >>> directional_derivative(lambda x: x * x, [[1.0, 3.0]], [[1.0, 10.0]]).tolist()
     [[2.0, 60.0]]
     """
@@ -300,8 +305,9 @@ def tangent_prop_penalty(f, input, tangents):
     Returns
     -------
     Tensor
-        A number, the mean over the examples. Its gradient is a second derivative of
-        `f`, which rectifiers do not have.
+        A number, the mean over the examples. Its gradient takes second derivatives of
+        `f`. Those of rectifiers are 0: they can lower it by smaller weights or by
+        switching off, and not by saturating, as sigmoid and tanh can.
 
     Source: Simard, Victorri, LeCun and Denker (1992); Goodfellow, Bengio and Courville
     (2016), equation 7.67.
@@ -378,12 +384,14 @@ def local_directions(points):
     array([1., 0.])
     """
     points = as_float(points, "points", ndim=2)
+    check_finite(points, "points")
     _, spread, directions = np.linalg.svd(
         points - points.mean(axis=0), full_matrices=False
     )
-    total = (spread * spread).sum()
-    require(total > 0, f"all {len(points)} points are the same; pass different ones")
-    return directions, spread * spread / total
+    same = f"all {len(points)} points are the same; pass different ones"
+    require(spread[0] > 0, same)
+    share = (spread / spread[0]) ** 2  # without the scale, whose square may overflow
+    return directions, share / share.sum()
 
 
 def manifold_tangents(encode, input, k):
@@ -432,5 +440,6 @@ def manifold_tangents(encode, input, k):
         for j in range(code.shape[1])
     ]
     jacobian = np.stack(rows, axis=1).reshape(*code.shape, input[0].size)
+    check_finite(jacobian, "the Jacobian")
     _, values, directions = np.linalg.svd(jacobian, full_matrices=False)
     return directions[:, :k].reshape(len(input), k, *input.shape[1:]), values[:, :k]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dlbook_lib.regularization.adversarial_and_tangent.pytorch import total_loss
 from dlbook_lib.regularization.augmentation_and_noise.pytorch import gaussian_blur
+from dlbook_lib.regularization.norm_penalties.projections_pytorch import length
 
 
 def image_slopes(images, sigma=0.0):
@@ -62,12 +63,12 @@ def tangent_distance(input, other, tangents=None, other_tangents=None, ridge=0.0
         ways.append(-other_tangents.flatten(1))
     ways = torch.cat(ways)
     if len(ways) == 0:
-        return gap.norm().item()
+        return length(gap).item()
     spring = ridge**0.5 * torch.eye(len(ways), dtype=gap.dtype, device=gap.device)
     goal = torch.cat([gap, gap.new_zeros(len(ways))])
     wide = torch.cat([ways.T, spring])
     steps = torch.linalg.lstsq(wide, -goal, driver="gelsd").solution
-    return (gap + steps @ ways).norm().item()
+    return length(gap + steps @ ways).item()
 
 
 def flat_planes(input, tangents=None):
@@ -119,7 +120,8 @@ def local_directions(points):
     """As in scratch: (M, n) to (min(M, n), n) and (min(M, n),)."""
     centred = points - points.mean(dim=0)
     _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
-    return directions, spread.square() / spread.square().sum()
+    share = (spread / spread[0]).square()
+    return directions, share / share.sum()
 
 
 def manifold_tangents(encode, input, k):

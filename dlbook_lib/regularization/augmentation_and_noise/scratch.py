@@ -22,6 +22,7 @@ from dlbook_lib.common.checks import (
     check_number,
     check_positive,
     check_reduction,
+    check_rng,
     check_same_shape,
     require,
 )
@@ -45,11 +46,14 @@ def add_noise(input, std=0.1, *, rng):
     -------
     ndarray (...), or Tensor (...) whose gradient passes through unchanged
 
+    Source: Goodfellow, Bengio and Courville (2016), section 7.4.
+
     >>> from dlbook_lib.common.rng import numpy_generator
     >>> add_noise(np.zeros(3), 0.1, rng=numpy_generator(0)).round(2)
     array([ 0.01, -0.01,  0.06])
     """
     check_positive(std, "std", zero=True)
+    check_rng(rng)
     if not isinstance(input, Tensor):
         input = as_float(input, "input", empty=True)
     noise = float(std) * rng.standard_normal(input.shape)
@@ -92,6 +96,8 @@ def noisy_weights(parameters, variance=0.01, *, rng):
     -------
     list of ndarray (...)
 
+    Source: Goodfellow, Bengio and Courville (2016), section 7.5.
+
     >>> from dlbook_lib.common.rng import numpy_generator
     >>> noisy_weights([np.zeros(2)], 0.01, rng=numpy_generator(0))[0].round(2)
     array([ 0.01, -0.01])
@@ -126,6 +132,7 @@ def flip_labels(target, classes, epsilon=0.1, *, rng):
     require(
         classes > 1, f"classes must be 2 or more, not {classes}; nothing to flip to"
     )
+    check_rng(rng)
     wrong = rng.random(target.shape) < epsilon
     other = (target + rng.integers(1, classes, size=target.shape)) % classes
     return np.where(wrong, other, target)
@@ -151,6 +158,9 @@ def smooth_labels(target, classes, epsilon=0.1, *, dtype=float):
     Where conventions differ: torch's ``label_smoothing`` spreads over all k classes,
     the label among them; `torch_smoothing` translates.
 
+    Source: Szegedy et al. (2016), section 7, over all classes as in torch;
+    Goodfellow, Bengio and Courville (2016), section 7.5.1, as here.
+
     >>> smooth_labels([0, 2], 3, 0.2)
     array([[0.8, 0.1, 0.1],
            [0.1, 0.1, 0.8]])
@@ -161,6 +171,8 @@ def smooth_labels(target, classes, epsilon=0.1, *, dtype=float):
     require(
         classes > 1, f"classes must be 2 or more, not {classes}; none to share with"
     )
+    is_float = np.issubdtype(dtype, np.inexact)
+    require(is_float, f"dtype must be floating, not {dtype}; try float", TypeError)
     table = np.full((classes, classes), epsilon / (classes - 1), dtype)
     np.fill_diagonal(table, 1 - epsilon)
     return table[target]
@@ -170,7 +182,8 @@ def torch_smoothing(epsilon, classes):
     r"""What torch calls ``label_smoothing`` for these targets, of shape ().
 
     Torch's targets are :math:`1-s+\frac sk` and :math:`\frac sk`, so
-    :math:`s=\epsilon\frac k{k-1}`.
+    :math:`s=\epsilon\frac k{k-1}`. It is at most 1, for an epsilon of
+    :math:`\frac{k-1}k`: more than an even share torch does not give away.
 
     >>> round(torch_smoothing(0.09, 10), 12)
     0.1
@@ -179,7 +192,7 @@ def torch_smoothing(epsilon, classes):
     require(
         classes > 1, f"classes must be 2 or more, not {classes}; none to share with"
     )
-    check_positive(epsilon, "epsilon", zero=True)
+    check_number(epsilon, "epsilon", 0, (classes - 1) / classes)
     return epsilon * classes / (classes - 1)
 
 
@@ -202,6 +215,8 @@ def label_noise_nll(input, target, epsilon=0.1, reduction="mean"):
     Returns
     -------
     ndarray () or (N,)
+
+    Source: Goodfellow, Bengio and Courville (2016), section 7.5.1.
 
     >>> label_noise_nll([[100.0, 0.0]], [1], 0.1).round(4)
     np.float64(2.3026)
@@ -250,13 +265,15 @@ def affine_grid(theta, size, align_corners=None):
     theta : array_like (N, 2, 3)
         From coordinates in the output to coordinates in the input.
     size : tuple of int
-        (N, C, H, W) of the output.
+        (N, C, H, W) of the output; torch has volumes (N, C, D, H, W) too.
     align_corners : bool, optional
         Whether ±1 are centres of pixels, or edges. None is False, as in torch.
 
     Returns
     -------
     ndarray (N, H, W, 2)
+
+    Source: Jaderberg et al. (2015), section 3.2.
 
     >>> affine_grid([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]]], (1, 1, 1, 2))
     array([[[[0., 0.],
@@ -384,6 +401,9 @@ def grid_sample(input, grid, padding_mode="zeros", align_corners=None):
     Returns
     -------
     ndarray (N, C, P, Q)
+
+    Where conventions differ: torch has a third argument before these, `mode`, and
+    volumes too; here it is "bilinear" always, so name `padding_mode` when you pass it.
 
     Source: Jaderberg et al. (2015), section 3.3.
 
@@ -586,6 +606,9 @@ def elastic_field(size, alpha=8.0, sigma=3.0, *, rng):
     check_positive(alpha, "alpha", zero=True)
     is_size = len(size) == 3 if isinstance(size, tuple) else False
     require(is_size, f"size must be a tuple (N, H, W), not {size!r}")
+    for number in size:
+        check_positive(number, "each number in size", integer=True, zero=True)
+    check_rng(rng)
     n, height, width = size
     noise = rng.uniform(-1, 1, size=(n, 2, height, width))
     return alpha * gaussian_blur(noise, sigma)
@@ -604,6 +627,8 @@ def elastic(input, field, padding_mode="zeros"):
     Returns
     -------
     ndarray (N, H, W) or (N, C, H, W)
+
+    Source: Simard, Steinkraus and Platt (2003), section 2.
 
     >>> right = np.stack([np.ones((1, 1, 3)), np.zeros((1, 1, 3))], axis=1)
     >>> elastic([[[1.0, 2.0, 3.0]]], right).round(12)
@@ -686,6 +711,10 @@ def mixup(input, target, weight, order):
            [0.75]])
     """
     input, target = (as_float(a, k) for a, k in ((input, "input"), (target, "target")))
+    require(
+        input.ndim and target.ndim,
+        f"input {input.shape} and target {target.shape} are no examples; pass (N, ...)",
+    )
     order = as_labels(order, "order", classes=len(input))
     weight = as_float(weight, "weight")
     check_between(weight, "weight", 0, 1)

@@ -1,2 +1,2 @@
-"""Bagging, boosting and dropout: ensembles, trained one by one or all at once, as
-functions and as layers (`scratch`)."""
+"""Dropout and DropConnect, as functions and as layers (`scratch`); the ensembles behind
+them, written out: all masks, bagging, boosting (`ensembles`)."""

@@ -71,6 +71,16 @@ class EarlyStopping:
         net.load_state_dict(self.best_state)
 
 
+def _loss(validate):
+    """What ``validate()`` returns, as a number of Python's own, ()."""
+    loss = validate()
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        said = f"validate: it must return a number, not {loss!r}; has it a return?"
+        raise TypeError(said) from None
+
+
 def stop_early(net, step, validate, *, patience, steps, every=1, min_delta=0.0):
     """Train until the validation loss has stopped falling, then go back to the best.
 
@@ -115,11 +125,13 @@ def stop_early(net, step, validate, *, patience, steps, every=1, min_delta=0.0):
     check_positive(steps, "steps", integer=True)
     check_positive(every, "every", integer=True)
     require(every <= steps, f"every is {every}, but there are only {steps} steps")
+    said = f"net must have state_dict and load_state_dict; {net!r} has not"
+    require(hasattr(net, "state_dict"), said, TypeError)
     stopping, losses = EarlyStopping(patience, min_delta), []
     for i in range(steps):
         step(i)
         if (i + 1) % every == 0:
-            losses.append(float(validate()))
+            losses.append(_loss(validate))
             if stopping.update(losses[-1], net.state_dict()):
                 break
     stopping.restore(net)
@@ -201,12 +213,13 @@ def continue_until(step, validate, *, target, steps, every=1):
     check_number(target, "target")
     check_positive(steps, "steps", integer=True)
     check_positive(every, "every", integer=True)
-    taken, losses = 0, [float(validate())]
+    require(every <= steps, f"every is {every}, but there are only {steps} steps")
+    taken, losses = 0, [_loss(validate)]
     while not losses[-1] <= target and taken + every <= steps:  # NaN is above it too
         for i in range(taken, taken + every):
             step(i)
         taken += every
-        losses.append(float(validate()))
+        losses.append(_loss(validate))
     return taken, losses
 
 
@@ -220,6 +233,7 @@ def quadratic_path(hessian, optimum, *, lr, steps):
     Parameters
     ----------
     hessian : array_like (D, D)
+        Symmetric, as a second derivative is.
     optimum : array_like (D,)
     lr : float
     steps : int
@@ -229,6 +243,8 @@ def quadratic_path(hessian, optimum, *, lr, steps):
     ndarray (steps + 1, D)
         Every point on the way, the origin first.
 
+    Source: Goodfellow, Bengio and Courville (2016), section 7.8.
+
     >>> quadratic_path(np.diag([1.0, 2.0]), [1.0, 1.0], lr=0.5, steps=2)
     array([[0.  , 0.  ],
            [0.5 , 1.  ],
@@ -236,7 +252,7 @@ def quadratic_path(hessian, optimum, *, lr, steps):
     """
     hessian = as_float(hessian, "hessian", ndim=2)
     optimum = as_float(optimum, "optimum", ndim=1)
-    check_square(hessian, "hessian", len(optimum))
+    check_square(hessian, "hessian", len(optimum), symmetric=True)
     check_positive(lr, "lr")
     check_positive(steps, "steps", integer=True)
     path = [np.zeros_like(optimum)]
@@ -265,7 +281,8 @@ def remaining(eigenvalue, *, lr, steps):
     Raises
     ------
     ValueError
-        If descent diverges, which it does along curvatures above 2/lr.
+        If descent leaps ever further over the optimum: along curvatures above 2/lr.
+        Along those below 0 it runs away, and what is left is more than 1.
 
     Source: Goodfellow, Bengio and Courville (2016), section 7.8.
 
@@ -281,7 +298,7 @@ def remaining(eigenvalue, *, lr, steps):
             f"descent diverges along a curvature of {wrong:g} with lr {lr}; take an "
             f"lr of at most 2 / {wrong:g}",
         )
-    return (1 - float(lr) * eigenvalue) ** steps
+    return (1 - float(lr) * eigenvalue) ** int(steps)
 
 
 def matching_alpha(eigenvalue, *, lr, steps):
@@ -321,7 +338,7 @@ def matching_alpha(eigenvalue, *, lr, steps):
     check_between(float(lr) * eigenvalue, "lr times eigenvalue", 0, 1)
     share = np.clip(float(lr) * eigenvalue, np.finfo(eigenvalue.dtype).tiny, None)
     with np.errstate(divide="ignore", under="ignore"):
-        decay = steps * np.log1p(-share)  # log of what is left; −∞ if nothing is
+        decay = int(steps) * np.log1p(-share)  # log of what is left; −∞ if nothing is
         return share * np.exp(decay) / -np.expm1(decay) / float(lr)
 
 

@@ -1,2 +1,2 @@
-"""L2, L1 and group penalties from every side: gradients, thresholds, closed forms and
-projections (`scratch`)."""
+"""L2, L1 and group penalties: gradients, thresholds and closed forms (`scratch`); norms
+as constraints, by projection (`projections`)."""

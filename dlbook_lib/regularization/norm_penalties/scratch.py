@@ -1,16 +1,17 @@
-r"""Norm penalties in NumPy: values, gradients, proximal maps, and their constraints.
+r"""Norm penalties in NumPy: values, gradients, proximal maps, and closed forms.
 
 The book's convention is :math:`\tilde J=J+\alpha\Omega` with a cost :math:`J` that is a
 mean over examples and :math:`\Omega=\frac12\lVert\mathbf w\rVert_2^2` for L2. A penalty
 takes an array of any shape, all of its entries as one vector, except that the group
-penalty takes the slices along `dim` as groups. `alpha`, `threshold` and `radius` are
-data: no gradient is given for them.
+penalty takes the slices along `dim` as groups. `alpha` and `threshold` are data: no
+gradient is given for them. Constraints on norms are in `projections`.
 """
 
 import numpy as np
 
 from dlbook_lib.common.checks import (
     as_float,
+    as_floats,
     check_between,
     check_dim,
     check_finite,
@@ -21,6 +22,11 @@ from dlbook_lib.common.checks import (
     require,
 )
 from dlbook_lib.feedforward.linear_models.scratch import linear
+from dlbook_lib.regularization.norm_penalties.projections import (
+    length,
+    project_l2,
+    project_l2_backward,
+)
 
 # ---- penalties and gradients ---------------------------------------------------------
 
@@ -100,36 +106,6 @@ def l1_penalty_backward(dy, weight, alpha=1.0):
     dy, weight = as_float(dy, "dy", ndim=0), as_float(weight, "weight", empty=True)
     check_positive(alpha, "alpha", zero=True)
     return float(dy) * float(alpha) * np.sign(weight)
-
-
-def length(input, dim=None):
-    r"""Euclidean length :math:`\lVert\mathbf x\rVert_2` along `dim`, or of everything.
-
-    Parameters
-    ----------
-    input : array_like (...)
-    dim : int, optional
-
-    Returns
-    -------
-    ndarray (..., 1, ...)
-        As many dimensions as `input`, those that are summed over of length 1.
-
-    The entries are divided by the largest before they are squared, so the squares
-    neither overflow nor vanish; those of ``torch.linalg.vector_norm`` do, beyond
-    lengths of about 1e±19 in float32 and 1e±154 in float64.
-
-    >>> length([[3e200, 4e200], [0.0, 0.0]], dim=1)
-    array([[5.e+200],
-           [0.e+000]])
-    """
-    input = as_float(input, "input")
-    if dim is not None:
-        check_dim(dim, input)
-    largest = np.abs(input).max(axis=dim, keepdims=True)
-    largest = np.where((largest > 0) & (largest < np.inf), largest, 1)
-    unit = input / largest
-    return largest * np.sqrt((unit * unit).sum(axis=dim, keepdims=True))
 
 
 def group_penalty(weight, alpha=1.0, dim=-1):
@@ -323,7 +299,9 @@ def penalized(objective, alphas, penalty="l2"):
     Raises
     ------
     ValueError
-        If there are not as many alphas as parameters.
+        If there are not as many alphas or gradients as parameters, or of other shapes.
+
+    Source: Goodfellow, Bengio and Courville (2016), equation 7.1.
 
     >>> total = penalized(lambda w, b: (0.0, [w, b]), [0.5, 0.0])
     >>> total(np.array([2.0]), np.array([3.0]))
@@ -342,8 +320,9 @@ def penalized(objective, alphas, penalty="l2"):
         said = f"there are {len(params)} parameters but {len(alphas)} alphas"
         require(len(params) == len(alphas), f"{said}; give each one, perhaps 0")
         cost, gradients = objective(*params)
-        gradients = list(gradients)
+        gradients = as_floats(gradients, "gradients", count=len(params))
         for i, (p, alpha) in enumerate(zip(params, alphas, strict=True)):
+            check_same_shape(parameter=p, gradient=gradients[i])
             if alpha:
                 cost = cost + omega(p, alpha)
                 gradients[i] = gradients[i] + omega_backward(1.0, p, alpha)
@@ -370,6 +349,8 @@ def decay_step(weight, gradient, *, lr, alpha):
     -------
     ndarray (...)
         The new weight: that of ``torch.optim.SGD(lr=lr, weight_decay=alpha)``.
+
+    Source: Goodfellow, Bengio and Courville (2016), section 7.1.1.
 
     >>> decay_step([1.0, -2.0], [0.0, 1.0], lr=0.1, alpha=0.5)
     array([ 0.95, -2.  ])
@@ -516,8 +497,11 @@ def moments(columns, target):
         f"columns has {len(columns)} rows but target has {len(target)} (columns "
         f"{columns.shape}, target {target.shape}); give each example one row in both",
     )
-    n = len(columns)
-    return columns.T @ columns / n, columns.T @ target / n
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = columns.T @ columns, columns.T @ target
+    fit = all(np.isfinite(p).all() for p in products)
+    require(fit, "products of columns overflow; divide by how large the numbers are")
+    return tuple(p / len(columns) for p in products)
 
 
 def ridge(columns, target, alpha):
@@ -644,6 +628,7 @@ class Ridge:
 
     def predict(self, input):
         """Predictions (N, out) for `input` (N, in), in the units of the target."""
+        require(hasattr(self, "weight"), "there are no weights yet; call fit first")
         return linear(input, self.weight, self.bias)
 
 
@@ -655,165 +640,3 @@ class Lasso(Ridge):
     """
 
     solve = staticmethod(lasso_cd)
-
-
-# ---- projections ---------------------------------------------------------------------
-
-
-def project_l2(input, radius, dim=None):
-    r"""Nearest point of a ball, :math:`\mathbf x\cdot\min(1,k/\lVert\mathbf x\rVert)`.
-
-    Parameters
-    ----------
-    input : array_like (...)
-    radius : float
-        :math:`k`, 0 or more.
-    dim : int, optional
-        Vectors along this axis go each to their own ball; without it, all entries are
-        one vector.
-
-    Returns
-    -------
-    ndarray (...)
-
-    Raises
-    ------
-    ValueError
-        If `input` is not finite: a run that has blown up cannot be brought back.
-
-    Source: Goodfellow, Bengio and Courville (2016), section 7.2.
-
-    >>> project_l2([[3.0, 4.0], [0.3, 0.4]], 1.0, dim=1)
-    array([[0.6, 0.8],
-           [0.3, 0.4]])
-    """
-    input = as_float(input, "input")
-    check_finite(input, "input")
-    check_positive(radius, "radius", zero=True)
-    norm = length(input, dim)
-    radius = norm.dtype.type(min(radius, np.finfo(norm.dtype).max))
-    return input * (radius / np.maximum(norm, radius or 1))
-
-
-def project_l2_backward(dy, input, radius, dim=None):
-    r"""Gradient of `project_l2` with respect to `input` (...).
-
-    Inside the ball it is `dy`; outside, :math:`k/\lVert\mathbf x\rVert` times the part
-    of `dy` along the surface, for moving further out changes nothing.
-
-    >>> project_l2_backward([1.0, 1.0], [0.0, 4.0], 2.0)
-    array([0.5, 0. ])
-    """
-    dy = as_float(dy, "dy")
-    project_l2(input, radius, dim)  # checks them
-    input, norm = np.asarray(input), length(input, dim)
-    check_same_shape(dy=dy, input=input)
-    radius = norm.dtype.type(min(radius, np.finfo(norm.dtype).max))
-    far = np.maximum(norm, radius or 1)
-    unit = input / far
-    along = dy - unit * (unit * dy).sum(axis=dim, keepdims=True)
-    return np.where(norm > radius, radius / far * along, dy)
-
-
-def project_l1(input, radius):
-    r"""The nearest point of the diamond :math:`\lVert\mathbf x\rVert_1\le k`, exactly.
-
-    It is a soft threshold, by what makes the result as long as allowed. A sort finds
-    how many entries stay above it, in :math:`O(D\log D)`.
-
-    Parameters
-    ----------
-    input : array_like (...)
-        All entries are one vector.
-    radius : float
-        :math:`k`, 0 or more.
-
-    Returns
-    -------
-    ndarray (...)
-
-    Raises
-    ------
-    ValueError
-        If `input` is not finite.
-
-    Source: Duchi, Shalev-Shwartz, Singer and Chandra (2008), figure 1.
-
-    >>> project_l1([3.0, -2.0, 0.5], 2.0)
-    array([ 1.5, -0.5,  0. ])
-    """
-    input = as_float(input, "input")
-    check_finite(input, "input")
-    check_positive(radius, "radius", zero=True)
-    size = np.abs(input)
-    if float(size.sum()) <= radius:
-        return input.copy()
-    # Sizes are measured down from the largest: entries far beyond the radius would
-    # swallow it.
-    below = size.max() - size
-    ranked = np.sort(below, axis=None)
-    level = float(radius) + np.cumsum(ranked)
-    rank = np.arange(1, input.size + 1, dtype=input.dtype)
-    kept = np.flatnonzero(rank * ranked <= level)[-1]
-    return np.sign(input) * np.maximum(level[kept] / rank[kept] - below, 0)
-
-
-def project_l1_backward(dy, input, radius):
-    """Gradient of `project_l1` with respect to `input` (...).
-
-    Inside it is `dy`. Outside, entries that are not 0 share the radius: `dy` without
-    its part across their face of the diamond; the others get nothing.
-
-    >>> project_l1_backward([1.0, 0.0, 0.0], [3.0, -2.0, 0.5], 2.0)
-    array([0.5, 0.5, 0. ])
-    """
-    dy, found = as_float(dy, "dy"), project_l1(input, radius)
-    check_same_shape(dy=dy, input=found)
-    if float(np.abs(input).sum()) <= radius:
-        return dy.copy()
-    side = np.sign(found)
-    across = (side * dy).sum() / max(int(np.count_nonzero(side)), 1)
-    return np.where(side == 0, 0, dy - side * across)
-
-
-def max_norm(weight, maxnorm):
-    r"""Bound the length of the weights that enter each unit by `maxnorm`.
-
-    Parameters
-    ----------
-    weight : array_like (out, in) or (F, C, ...)
-        A unit, or filter, is a slice along the first axis. Where conventions differ:
-        texts that store (in, out) speak of columns.
-    maxnorm : float
-        The bound, 0 or more.
-
-    Returns
-    -------
-    ndarray (out, in) or (F, C, ...)
-        ``torch.renorm(weight, 2, 0, maxnorm)`` but for torch's 1e-7 beside the length.
-
-    Source: Srebro and Shraibman (2005); Srivastava et al. (2014), section 5.1. A bound
-    on the length of the whole matrix would let one unit take it all.
-
-    >>> max_norm([[3.0, 4.0], [0.3, 0.4]], 1.0)
-    array([[0.6, 0.8],
-           [0.3, 0.4]])
-    """
-    weight = as_float(weight, "weight")
-    require(weight.ndim > 1, f"weight {weight.shape} has no units; is it (out, in)?")
-    rows = weight.reshape(len(weight), -1)
-    return project_l2(rows, maxnorm, dim=1).reshape(weight.shape)
-
-
-def max_norm_backward(dy, weight, maxnorm):
-    """Gradient of `max_norm` with respect to `weight` (out, in) or (F, C, ...).
-
-    >>> max_norm_backward([[1.0, 1.0]], [[0.0, 4.0]], 2.0)
-    array([[0.5, 0. ]])
-    """
-    dy, weight = as_float(dy, "dy"), as_float(weight, "weight")
-    max_norm(weight, maxnorm)  # checks them
-    check_same_shape(dy=dy, weight=weight)
-    rows = len(weight), -1
-    drows = project_l2_backward(dy.reshape(rows), weight.reshape(rows), maxnorm, dim=1)
-    return drows.reshape(weight.shape)

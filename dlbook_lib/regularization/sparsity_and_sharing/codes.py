@@ -25,6 +25,7 @@ from dlbook_lib.feedforward.autodiff.modules import (
     ReLU,
     Sigmoid,
 )
+from dlbook_lib.regularization.norm_penalties.projections import length
 
 
 def code_l1_penalty(code, alpha=1.0):
@@ -158,8 +159,8 @@ class SparseAutoencoder(Module):
     activation : {"sigmoid", "relu"}
         Of the code: the first for `kl_sparsity`, the second for exact zeros.
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
+        Precision of the parameters.
 
     Calls give reconstructions (N, in_features).
 
@@ -170,7 +171,7 @@ class SparseAutoencoder(Module):
     ((5, 6), (5, 4))
     """
 
-    def __init__(self, in_features, units, activation="sigmoid", *, rng, dtype=None):
+    def __init__(self, in_features, units, activation="sigmoid", *, rng, dtype=float):
         super().__init__()
         check_in(activation, "activation", ("sigmoid", "relu"))
         self.encoder = Linear(in_features, units, rng=rng, dtype=dtype)
@@ -197,7 +198,7 @@ class SparseAutoencoder(Module):
         code = self.code(input)
         error = ((self.decoder(code) - input) ** 2).sum() * (0.5 / len(input))
         sparse = _kl(code, rho) if penalty == "kl" else _code_l1(code)
-        return error + strength * sparse if strength else error
+        return error + float(strength) * sparse if strength else error
 
 
 def unit_atoms(weight):
@@ -207,11 +208,11 @@ def unit_atoms(weight):
     (array([[0.6, 0. ],
            [0.8, 0. ]]), array([5., 1.]))
     """
-    weight = as_float(weight, "weight", ndim=2)
+    weight = as_float(weight, "weight", ndim=2, empty=True)
     check_finite(weight, "weight")
-    length = np.linalg.norm(weight, axis=0)
-    length = np.where(length > 0, length, 1)
-    return weight / length, length
+    size = length(weight, 0)[0]
+    size = np.where(size > 0, size, 1)
+    return weight / size, size
 
 
 def omp(input, weight, k):
@@ -246,25 +247,25 @@ def omp(input, weight, k):
     """
     input = as_float(input, "input", ndim=2, empty=True)
     check_finite(input, "input")
-    unit, length = unit_atoms(weight)
+    unit, size = unit_atoms(weight)
     check_positive(k, "k", integer=True)
     require(
         input.shape[1] == len(unit) and k <= min(unit.shape),
         f"input {input.shape}, weight {unit.shape} and k = {k} do not fit; an atom is "
         "a column of weight, and k must not be larger than either of its sizes",
     )
-    code = np.zeros((len(input), len(length)), np.result_type(input, unit))
-    small = 10 * max(unit.shape) * np.finfo(code.dtype).eps
-    for x, h in zip(input, code, strict=True):
+    code = np.zeros((len(input), len(size)), np.result_type(input, unit))
+    small = 10 * max(unit.shape) * np.finfo(code.dtype).eps * length(input, 1)
+    for x, h, little in zip(input, code, small, strict=True):
         taken, left = [], x
         for _ in range(k):
             match = np.abs(left @ unit)
-            if match.max() <= small * np.linalg.norm(x):
+            if match.max() <= little:
                 break
             taken.append(match.argmax())
             h[taken] = np.linalg.lstsq(unit[:, taken], x, rcond=None)[0]
             left = x - unit @ h
-    return code / length
+    return code / size
 
 
 def omp_by_shared_products(input, weight, k):
@@ -292,7 +293,7 @@ def omp_by_shared_products(input, weight, k):
     """
     input = as_float(input, "input", ndim=2, empty=True)
     check_finite(input, "input")
-    unit, length = unit_atoms(weight)
+    unit, size = unit_atoms(weight)
     check_positive(k, "k", integer=True)
     require(
         input.shape[1] == len(unit) and k <= min(unit.shape),
@@ -301,7 +302,7 @@ def omp_by_shared_products(input, weight, k):
     )
     gram, match = unit.T @ unit, input @ unit  # (m, m), (N, m)
     code, busy = np.zeros_like(match), np.arange(len(input))
-    small = np.sqrt(np.finfo(code.dtype).eps) * np.linalg.norm(input, axis=1)
+    small = np.sqrt(np.finfo(code.dtype).eps) * length(input, 1)[:, 0]
     taken = np.zeros((len(input), 0), int)
     left = match
     for _ in range(k):
@@ -313,7 +314,7 @@ def omp_by_shared_products(input, weight, k):
         h = np.linalg.solve(system, known[:, :, None])[..., 0]
         code[busy[:, None], taken] = h
         left = match[busy] - code[busy] @ gram  # (n, m)
-    return code / length
+    return code / size
 
 
 def learn_dictionary(input, units, k=1, *, steps, rng):

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dlbook_lib.regularization.norm_penalties.projections_pytorch import length
 from dlbook_lib.regularization.sparsity_and_sharing.pytorch import _linear
 
 
@@ -27,7 +28,7 @@ def active_fraction(code, threshold=0.0):
 class SparseAutoencoder(nn.Module):
     """As in scratch: (N, in_features) to (N, in_features)."""
 
-    def __init__(self, in_features, units, activation="sigmoid", *, rng, dtype=None):
+    def __init__(self, in_features, units, activation="sigmoid", *, rng, dtype=float):
         super().__init__()
         self.encoder = _linear(in_features, units, rng=rng, dtype=dtype)
         self.activation = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[activation]()
@@ -53,34 +54,34 @@ class SparseAutoencoder(nn.Module):
 
 def unit_atoms(weight):
     """As in scratch: (in, m) to (in, m) and (m,)."""
-    length = weight.norm(dim=0)
-    length = length.where(length > 0, torch.ones_like(length))
-    return weight / length, length
+    size = length(weight, 0)[0]
+    size = size.where(size > 0, torch.ones_like(size))
+    return weight / size, size
 
 
 def omp(input, weight, k):
     """As in scratch: (N, in) and (in, m) to (N, m)."""
-    unit, length = unit_atoms(weight)
-    code = input.new_zeros(len(input), len(length))
-    small = 10 * max(unit.shape) * torch.finfo(code.dtype).eps
-    for x, h in zip(input, code, strict=True):
+    unit, size = unit_atoms(weight)
+    code = input.new_zeros(len(input), len(size))
+    small = 10 * max(unit.shape) * torch.finfo(code.dtype).eps * length(input, 1)
+    for x, h, little in zip(input, code, small, strict=True):
         taken, left = [], x
         for _ in range(k):
             match = (left @ unit).abs()
-            if match.max() <= small * x.norm():
+            if match.max() <= little:
                 break
             taken.append(int(match.argmax()))
             h[taken] = torch.linalg.lstsq(unit[:, taken], x[:, None]).solution[:, 0]
             left = x - unit @ h
-    return code / length
+    return code / size
 
 
 def omp_by_shared_products(input, weight, k):
     """As in scratch: (N, in) and (in, m) to (N, m)."""
-    unit, length = unit_atoms(weight)
+    unit, size = unit_atoms(weight)
     gram, match = unit.T @ unit, input @ unit  # (m, m), (N, m)
     code, busy = torch.zeros_like(match), torch.arange(len(input), device=input.device)
-    small = torch.finfo(code.dtype).eps ** 0.5 * input.norm(dim=1)
+    small = torch.finfo(code.dtype).eps ** 0.5 * length(input, 1)[:, 0]
     taken, left = busy.new_zeros(len(input), 0), match
     for _ in range(k):
         go = left.abs().amax(dim=1) > small[busy]
@@ -90,7 +91,7 @@ def omp_by_shared_products(input, weight, k):
         system = gram[taken[:, :, None], taken[:, None, :]]  # (n, t, t)
         code[busy[:, None], taken] = torch.linalg.solve(system, known)
         left = match[busy] - code[busy] @ gram  # (n, m)
-    return code / length
+    return code / size
 
 
 def learn_dictionary(input, units, k=1, *, steps, rng):

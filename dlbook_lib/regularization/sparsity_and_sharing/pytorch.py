@@ -13,7 +13,7 @@ def principal_components(input, k):
     return mean, components * components.gather(1, largest).sign()
 
 
-def _linear(in_features, out_features, *, rng, dtype=None):
+def _linear(in_features, out_features, *, rng, dtype=float):
     """A linear layer whose start comes from `rng`, within torch's own bounds."""
     layer = nn.utils.skip_init(nn.Linear, in_features, out_features, dtype=dtype)
     for parameter in layer.parameters():
@@ -25,7 +25,7 @@ def _linear(in_features, out_features, *, rng, dtype=None):
 class SemiSupervisedNet(nn.Module):
     """As in scratch: (N, in_features) to (N, classes) and (N, in_features)."""
 
-    def __init__(self, in_features, width, classes, *, rng, dtype=None):
+    def __init__(self, in_features, width, classes, *, rng, dtype=float):
         super().__init__()
         first = _linear(in_features, width, rng=rng, dtype=dtype)
         self.encoder = nn.Sequential(first, nn.Tanh())
@@ -49,7 +49,7 @@ def hybrid_cost(net, input, target, unlabelled, strength=1.0):
 class MultiTaskNet(nn.Module):
     """As in scratch: (N, in_features) to a list of (N, classes)."""
 
-    def __init__(self, in_features, width, classes, *, rng, dtype=None):
+    def __init__(self, in_features, width, classes, *, rng, dtype=float):
         super().__init__()
         first = _linear(in_features, width, rng=rng, dtype=dtype)
         self.trunk = nn.Sequential(first, nn.ReLU())

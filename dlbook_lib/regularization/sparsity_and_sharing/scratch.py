@@ -10,6 +10,7 @@ import numpy as np
 from dlbook_lib.common.checks import (
     as_float,
     as_labels,
+    check_finite,
     check_number,
     check_positive,
     check_same_shape,
@@ -54,6 +55,7 @@ def principal_components(input, k):
     (array([1., 1.]), array([[1., 0.]]))
     """
     input = as_float(input, "input", ndim=2)
+    check_finite(input, "input")
     check_positive(k, "k", integer=True)
     require(
         k <= min(input.shape),
@@ -74,8 +76,8 @@ class SemiSupervisedNet(Module):
     ----------
     in_features, width, classes : int
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
+        Precision of the parameters.
 
     Calls give scores (N, classes) and reconstructions (N, in_features).
 
@@ -84,7 +86,7 @@ class SemiSupervisedNet(Module):
     [(5, 2), (5, 4)]
     """
 
-    def __init__(self, in_features, width, classes, *, rng, dtype=None):
+    def __init__(self, in_features, width, classes, *, rng, dtype=float):
         super().__init__()
         self.encoder = Sequential(
             Linear(in_features, width, rng=rng, dtype=dtype), Tanh()
@@ -122,10 +124,15 @@ def hybrid_cost(net, input, target, unlabelled, strength=1.0):
     -------
     Tensor of shape ()
 
+    Source: Larochelle and Bengio (2008); Goodfellow, Bengio and Courville (2016),
+    section 7.6.
+
     >>> net = SemiSupervisedNet(4, 3, 2, rng=np.random.default_rng(0))
     >>> hybrid_cost(net, np.ones((1, 4)), [0], np.ones((5, 4))).shape
     ()
     """
+    is_net = isinstance(net, SemiSupervisedNet)
+    require(is_net, f"net must be a SemiSupervisedNet, not {net!r}", TypeError)
     input = as_float(input, "input", ndim=2)
     target = as_labels(target, "target", classes=net.classifier.out_features)
     unlabelled = as_float(unlabelled, "unlabelled", ndim=2, empty=True)
@@ -138,7 +145,8 @@ def hybrid_cost(net, input, target, unlabelled, strength=1.0):
     everything = np.concatenate([input, unlabelled])
     scores, reconstruction = net(everything)
     error = ((reconstruction - everything) ** 2).sum() * (0.5 / len(everything))
-    return operations.cross_entropy(scores[: len(input)], target) + strength * error
+    cost = operations.cross_entropy(scores[: len(input)], target)
+    return cost + float(strength) * error
 
 
 class MultiTaskNet(Module):
@@ -150,8 +158,8 @@ class MultiTaskNet(Module):
     classes : list of int
         How many classes each task has.
     rng : numpy.random.Generator
-    dtype : dtype, optional
-        float64 unless given.
+    dtype : dtype
+        Precision of the parameters.
 
     Calls give a list of scores (N, classes), one for each task.
 
@@ -162,7 +170,7 @@ class MultiTaskNet(Module):
     [(5, 10), (5, 2)]
     """
 
-    def __init__(self, in_features, width, classes, *, rng, dtype=None):
+    def __init__(self, in_features, width, classes, *, rng, dtype=float):
         super().__init__()
         is_list = isinstance(classes, (list, tuple)) and len(classes)
         require(is_list, f"classes must be a list, not {classes!r}; try [10, 2]")
@@ -212,7 +220,8 @@ def multitask_loss(outputs, targets, weights=None):
     loss = 0.0
     for scores, target, w in zip(outputs, targets, weights, strict=True):
         check_number(w, "weights", 0)
-        loss = loss + w * operations.cross_entropy(scores, as_labels(target, "targets"))
+        cost = operations.cross_entropy(scores, as_labels(target, "targets"))
+        loss = loss + float(w) * cost
     return loss
 
 
@@ -279,6 +288,8 @@ def slide(input, weight):
 
     A linear layer would have (L − K + 1) · L weights for it. With one channel it is
     torch's ``conv1d``.
+
+    Source: Goodfellow, Bengio and Courville (2016), section 7.9.
 
     >>> slide([0.0, 1.0, 3.0, 3.0], [-1.0, 1.0])
     array([1., 2., 0.])

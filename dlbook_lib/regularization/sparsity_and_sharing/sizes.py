@@ -6,6 +6,7 @@ from dlbook_lib.common.checks import (
     as_binary,
     as_float,
     as_floats,
+    check_finite,
     check_in,
     check_number,
     check_positive,
@@ -140,6 +141,14 @@ def magnitude(weight):
     return np.abs(as_float(weight, "weight"))
 
 
+def _linear_places(net):
+    """Triples of a module, a name, and the linear layer that it has by that name."""
+    for _, parent in net.named_modules():
+        for name, child in parent.named_children():
+            if isinstance(child, (Linear, PrunedLinear)):
+                yield parent, name, child
+
+
 def prune_layers(net, amount, scope="global", importance=magnitude):
     """Remove weights from all linear layers below a module, in place.
 
@@ -167,12 +176,11 @@ def prune_layers(net, amount, scope="global", importance=magnitude):
     """
     check_in(scope, "scope", ("global", "layer"))
     require(isinstance(net, Module), f"net must be a Module, not {net!r}", TypeError)
-    kinds, places = (Linear, PrunedLinear), []
-    for _, parent in net.named_modules():
-        found = parent.named_children()
-        places += [(parent, n, c) for n, c in found if isinstance(c, kinds)]
+    said = f"importance must be a function, not {importance!r}"
+    require(callable(importance), said, TypeError)
+    places = list(_linear_places(net))
     require(places, f"there is no linear layer below {net!r}; wrap it in Sequential")
-    layers = [layer for *_, layer in places]
+    layers = list(dict.fromkeys(c for *_, c in places))  # a shared one counts once
     scores = [importance(raw(layer.weight)) for layer in layers]
     masks = [
         raw(c.weight_mask) if isinstance(c, PrunedLinear) else np.ones_like(s)
@@ -181,13 +189,15 @@ def prune_layers(net, amount, scope="global", importance=magnitude):
     if scope == "global":
         masks = keep_masks(scores, amount, masks)
     else:
-        pairs = zip(scores, masks, strict=True)
-        masks = [keep_mask(s, amount, m) for s, m in pairs]
-    for (parent, name, layer), mask in zip(places, masks, strict=True):
+        masks = [keep_mask(s, amount, m) for s, m in zip(scores, masks, strict=True)]
+    for layer, mask in zip(layers, masks, strict=True):
         if isinstance(layer, PrunedLinear):
-            layer.weight_mask = Buffer(mask)
-        else:
-            setattr(parent, name, PrunedLinear(layer, mask))
+            layer.weight_mask = Buffer(mask.astype(layer.weight_mask.dtype))
+            continue
+        pruned = PrunedLinear(layer, mask)
+        for parent, name, child in places:
+            if child is layer:
+                setattr(parent, name, pruned)
     return net
 
 
@@ -251,7 +261,7 @@ def add_unit(net, *, rng):
     Returns
     -------
     Sequential
-        The same.
+        The same. Its parameters are new ones, so begin with a new optimizer.
 
     >>> from dlbook_lib.feedforward.autodiff.modules import Sigmoid
     >>> rng = np.random.default_rng(0)
@@ -264,6 +274,11 @@ def add_unit(net, *, rng):
     fits = is_net and all(isinstance(end, Linear) for end in ends)
     require(fits, f"net must be linear at both ends, not {net!r}", TypeError)
     first, last = ends
+    between = [p for layer in list(net)[1:-1] for p in layer.parameters()]
+    require(
+        not between and first.bias is not None and last.in_features == len(first.bias),
+        f"net must have one hidden layer, with a bias, not {net!r}",
+    )
     inputs, units = first.in_features, first.out_features + 1
     row = uniform(1, inputs + 1, rng=rng) * inputs**-0.5
     column = uniform(last.out_features, 1, rng=rng) * units**-0.5
@@ -319,6 +334,8 @@ def dynamic_node_creation(
     >>> units[0], units[-1]
     (1, 3)
     """
+    is_net = isinstance(net, Sequential)
+    require(is_net, f"net must be a Sequential, not {net!r}", TypeError)
     input, target = as_float(input, "input"), as_float(target, "target")
     check_positive(steps, "steps", integer=True)
     check_positive(max_units, "max_units", integer=True)
@@ -484,11 +501,16 @@ class CascadeCorrelation:
         check_positive(steps, "steps", integer=True)
         check_rng(rng)
         self.candidates, self.steps, self.rng = candidates, steps, rng
-        self.frozen, self.errors = [], []
+        self.frozen, self.errors, self.in_features = [], [], None
 
     def features(self, input):
         """A column of ones, `input` (N, in) and the units: (N, 1 + in + units)."""
         input = as_float(input, "input", ndim=2, empty=True)
+        require(
+            self.in_features in (None, input.shape[1]),
+            f"input {input.shape} has not the {self.in_features} features it was "
+            "fitted to",
+        )
         seen = np.column_stack([np.ones(len(input), input.dtype), input])
         for weight in self.frozen:
             seen = np.column_stack([seen, np.tanh(seen @ weight)])
@@ -496,6 +518,8 @@ class CascadeCorrelation:
 
     def __call__(self, input):
         """Outputs (N, out) for `input` (N, in)."""
+        fitted = self.in_features is not None
+        require(fitted, "there are no weights yet; call fit first")
         return self.features(input) @ self.weight.T
 
     def fit(self, input, target, units, tolerance=0.8):
@@ -507,9 +531,12 @@ class CascadeCorrelation:
         target = as_float(target, "target", ndim=2)
         check_positive(units, "units", integer=True)
         check_positive(tolerance, "tolerance")
-        self.frozen, self.errors = [], []
+        self.frozen, self.errors, self.in_features = [], [], None
         seen = self.features(input)
+        self.in_features = seen.shape[1] - 1
         check_same_shape(rows_of_input=seen[:, 0], rows_of_target=target[:, 0])
+        check_finite(seen, "input")
+        check_finite(target, "target")
         while True:
             self.weight = np.linalg.lstsq(seen, target, rcond=None)[0].T
             residual = seen @ self.weight.T - target

@@ -152,7 +152,8 @@ def test_masks():
         ours = scratch.padding_mask([3, 0, 2], size)
         np.testing.assert_array_equal(ours, twin.padding_mask([3, 0, 2], size))
         np.testing.assert_array_equal((~ours).sum(1), [3, 0, 2])
-    assert scratch.padding_mask(np.zeros(0, int)).shape == (0, 0)
+    for side in scratch, twin:
+        assert side.padding_mask(np.zeros(0, int)).shape == (0, 0)
     assert scratch.padding_mask([0, 0]).shape == (2, 0)
 
 

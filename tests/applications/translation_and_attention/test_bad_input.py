@@ -178,6 +178,9 @@ BAD_CALLS = [
     (lambda: MultiheadAttention(4, 2, rng=None), "MultiheadAttention: rng must be"),
     (lambda: AdditiveAttention(1, 1, 1, rng=3), "AdditiveAttention: rng must be"),
     (lambda: attention_keys_by_queries(X, X, X)[1](X[:1]), "pull: dy has shape"),
+    (lambda: AdditiveAttention(4, 4, 1, rng=RNG)(X, X, X[:1]), "forward: value has s"),
+    (lambda: projected(None, [X[0]] * 3), "projected: inputs must be a list of three"),
+    (lambda: summed_to(X, 4), "summed_to: shape must be a tuple, not 4"),
 ]
 
 

@@ -88,6 +88,16 @@ def test_tiles_cover_everything_once_and_fit(groups, length, source, budget):
     assert (count == 1).all()
 
 
+@pytest.mark.parametrize("batch", [(), (0,), (2,)])
+@pytest.mark.parametrize("lengths", [(0, 3), (3, 0), (0, 0), (5, 2), (2, 5)])
+@pytest.mark.parametrize("sizes", [(0, 2), (2, 0), (2, 3)])
+def test_lengths_and_sizes_of_nothing(batch, lengths, sizes):
+    shapes = [(*batch, n, e) for n in lengths for e in sizes]
+    q, dy, k, v = map(numpy_generator(0).normal, [0] * 4, [1] * 4, shapes)
+    for causal in (False, True):
+        same_as_the_readable([q, k, v], dy, causal)
+
+
 @given(*[st.integers(1, 4)] * 4, st.booleans(), st.booleans())
 def test_exponentials_and_columns(g, n, source, first, causal, bounded):
     rng = numpy_generator(n)
@@ -105,15 +115,70 @@ def test_exponentials_and_columns(g, n, source, first, causal, bounded):
     np.testing.assert_array_equal(wide[..., :3], q)
 
 
+@pytest.mark.parametrize("scale", [1.0, -1e3])
 @pytest.mark.parametrize("size", [1e2, 1e4])
-def test_scores_that_would_overflow(size):
+def test_scores_that_would_overflow(size, scale):
     """e^1e4 is infinite, so here the largest is subtracted."""
     rng = numpy_generator(0)
-    x = [(rng.normal(size=(2, 5, 3)) * size**0.5).astype("f4") for _ in range(3)]
-    y, pull = attention_keys_by_queries(*x, True, 1.0)
-    expected = scaled_dot_product_attention(*x, is_causal=True, scale=1.0)
+    x = (rng.normal(size=(3, 2, 5, 3)) * (size / abs(scale)) ** 0.5).astype("f4")
+    y, pull = attention_keys_by_queries(*x, True, scale)
+    expected = scaled_dot_product_attention(*x, is_causal=True, scale=scale)
     np.testing.assert_allclose(y, expected, rtol=1e-2, atol=size**0.5 * 1e-4)
     assert all(np.isfinite(g).all() for g in pull(np.ones_like(y)))
+
+
+def same_as_the_readable(x, dy, causal=False):
+    """Value and gradients, in the same precision."""
+    y, pull = attention_keys_by_queries(*x, causal)
+    expected = scaled_dot_product_attention(*x, is_causal=causal)
+    wanted = scaled_dot_product_attention_backward(dy, *x, is_causal=causal)
+    for found, right in zip((y, *pull(dy)), (expected, *wanted), strict=False):
+        assert found.dtype == right.dtype
+        rough = {2: 1e-2, 4: 1e-4, 8: 1e-10}[min(each.itemsize for each in x)]
+        top = np.max(abs(right), initial=0, where=np.isfinite(right))
+        np.testing.assert_allclose(found, right, rtol=rough, atol=rough * top)
+
+
+@pytest.mark.parametrize("kinds", ["448", "484", "488", "844", "848", "884", "222"])
+def test_the_widest_precision_wins(kinds):
+    """Half precision overflows long before e^40."""
+    rng = numpy_generator(0)
+    x = [2 * rng.normal(size=(1, 300, 8)).astype(f"f{kind}") for kind in kinds]
+    same_as_the_readable(x, np.ones((1, 300, 8), np.result_type(*x)))
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_values_of_any_size(size):
+    q = np.full((1, 4, 4), 4.3, "f4")  # scores of 37
+    same_as_the_readable([q, q, size * q], np.ones((1, 4, 4), "f4"))
+    same_as_the_readable([q, -q, size * q], np.ones((1, 4, 4), "f4"))
+    q *= 1.3  # scores of -62, whose weights add up to 1e-27
+    same_as_the_readable([q, -q, q], np.full((1, 4, 4), 1e15, "f4"))
+
+
+@pytest.mark.parametrize("where", range(3))
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
+def test_nan_and_infinity_go_where_they_go_in_the_readable_one(number, where):
+    x = list(numpy_generator(0).normal(size=(3, 1, 4, 2)))
+    x[1][0, :, 1] = 1.0, 2.0, 0.5, 3.0  # all scores of an infinite query have its sign
+    x[where][0, 2, 1] = number
+    with np.errstate(all="ignore"):
+        for causal in (False, True):
+            same_as_the_readable(x, np.ones((1, 4, 2)), causal)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("where", range(3))
+@pytest.mark.parametrize("size", [1, 30])
+def test_a_complex_step_gives_the_gradient(size, where):
+    rng = numpy_generator(0)
+    x = list(rng.normal(size=(3, 1, 4, 2)) * size)
+    y, pull = attention_keys_by_queries(*x, True)
+    dy, along = rng.normal(size=(2, *y.shape))
+    slope = (pull(dy)[where] * along).sum()
+    x[where] = x[where] + 1e-30j * along
+    moved, _ = attention_keys_by_queries(*x, True)
+    assert abs((moved.imag * dy).sum() / 1e-30 - slope) < 1e-10 * max(1, abs(slope))
 
 
 def test_on_the_engine():

@@ -179,7 +179,7 @@ def test_blocks():
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
 def test_pools_end_where_torch_ends(ceil_mode):
-    for n in range(3, 20):
+    for n in range(2 if ceil_mode else 3, 20):
         for kernel, stride, padding in [(2, 2, 0), (3, 2, 0), (3, 2, 1), (2, 3, 1)]:
             layer = pool(kernel, stride, padding, ceil_mode)
             own = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
@@ -192,6 +192,14 @@ BAD = [
     (lambda: measure(dense(3), (1, 2, 2)), "flatten it first"),
     (lambda: measure(conv(3, 1), (9,)), r"needs \(C, H, W\)"),
     (lambda: measure(conv(3, 5), (1, 2, 2)), "kernel spans 5"),
+    (lambda: total(alexnet(), (3, 32, 32)), "a window of 3 does not fit"),
+    (lambda: alexnet(-1), "dense: out must be a whole number above 0, not -1"),
+    (lambda: conv(0, 3), "conv: out must be a whole number above 0, not 0"),
+    (lambda: conv(8, 3, groups=0), "conv: groups must be a whole number above 0"),
+    (lambda: summary([conv(8, 3)], (-3, 9, 9)), "input_shape must be a whole number"),
+    (lambda: summary([conv(8, 3)], 9), r"input_shape must be such as \(3, 224, 224\)"),
+    (lambda: measure(adaptive_pool(), (9,)), r"pooling needs \(C, H, W\)"),
+    (lambda: depth([3]), "3 is no Layer"),
     (lambda: measure(conv(3, 1, groups=2), (2, 2, 2)), "do not divide"),
     (lambda: measure(add([], [norm(), conv(2, 1)]), (3, 4, 4)), "do not fit together"),
     (lambda: vgg(17), "layers must be 11, 13, 16 or 19"),

@@ -24,7 +24,8 @@ def test_modules_with_the_same_weights_agree(case, dtype):
     close, rng = TOLERANCE[dtype], numpy_generator(0)
     ours = kind(*sizes, **options, rng=rng, dtype=dtype)
     twin = getattr(pytorch, kind.__name__)
-    theirs = twin(*sizes, **options, rng=torch_generator(0), dtype=dtype)
+    own = {"rng": torch_generator(0), "dtype": getattr(torch, dtype)}
+    theirs = twin(*sizes, **options, **own)
     state = theirs.state_dict()
     assert list(ours.state_dict()) == list(state)
     for name, value in ours.state_dict().items():  # the same bounds of the start

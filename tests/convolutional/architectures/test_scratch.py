@@ -233,6 +233,21 @@ def test_what_is_covered_counts():
     assert (found[~covered] == image[0, 2, 3]).all()
 
 
+def test_occlusion_covers_few_large_images_at_a_time(monkeypatch):
+    image = numpy_generator(0).normal(size=(2, 5, 7))
+    seen = []
+
+    def predict(images):
+        seen.append(len(images))
+        return images.sum(axis=(1, 2, 3))
+
+    whole = occlusion_map(predict, image, 2)
+    assert seen == [6] * 4  # a row of places
+    monkeypatch.setattr(scratch, "COLUMN_BYTES", 5 * image.nbytes)
+    np.testing.assert_array_equal(occlusion_map(predict, image, 2), whole)
+    assert max(seen[4:]) == 5
+
+
 def test_every_public_name_of_the_module_is_here():
     assert scratch.BasicBlock.expansion == 1
     assert scratch.Bottleneck.expansion == 4

@@ -1,5 +1,7 @@
 """Kernels that are not trained: against naive sums, the twin, and shifted digits."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,14 @@ def test_random_kernels_have_mean_0_and_length_1():
         np.testing.assert_allclose(kernels.mean(axis=(1, 2, 3)), 0, atol=1e-7)
         np.testing.assert_allclose((kernels**2).sum(axis=(1, 2, 3)), 1, rtol=1e-6)
     assert w.dtype == np.float32
+
+
+def test_the_cost_of_kmeans_falls_far_from_0_in_float32():
+    x = (numpy_generator(0).normal(size=(50, 2)) + 1e4).astype("f4")
+    cost = features.kmeans(x, x[:3], 6)[1]
+    wanted = features.kmeans(x.astype("f8"), x[:3].astype("f8"), 6)[1]
+    np.testing.assert_allclose(cost, wanted, rtol=1e-2)
+    assert (np.diff(cost) <= 1e-2).all()
 
 
 @pytest.mark.parametrize("nonlinearity", ["relu", "abs", "square"])
@@ -111,6 +121,16 @@ def test_kmeans_goes_down_and_is_that_of_the_twin(monkeypatch):
     np.testing.assert_allclose(features.kmeans(x, start, 12)[0], centroids, **close)
     few = features.kmeans(x.astype("f4"), start.astype("f4"), 3)
     assert {a.dtype for a in few} == {np.dtype("f4")}
+
+
+def test_kmeans_takes_few_patches_at_a_time(monkeypatch):
+    monkeypatch.setattr(features, "COLUMN_BYTES", 2**16)
+    x = numpy_generator(0).normal(size=(4096, 64))
+    tracemalloc.start()
+    features.kmeans(x, x[:2], 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes / 2  # not a copy of them all for two centroids
 
 
 def test_triangles_and_distances():

@@ -5,30 +5,38 @@ import pytest
 import torch
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.convolutional.fast_and_biological_kernels import pytorch, scratch
-from tests.convolutional.fast_and_biological_kernels.test_scratch import (
-    PARAMS,
-    cases,
+from dlbook_lib.convolutional.fast_and_biological_kernels import (
+    cells,
+    cells_pytorch,
+    pytorch,
+    scratch,
 )
+from tests.convolutional.fast_and_biological_kernels.test_scratch import cases
 
 TOLERANCE = {"f8": {"rtol": 1e-10, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
-ALL = [name for name, _ in cases(numpy_generator(0)) if hasattr(scratch, name)]
+TWINS = ((scratch, pytorch), (cells, cells_pytorch))
+ALL = [
+    (name, *twins)
+    for name, _ in cases(numpy_generator(0))
+    for twins in TWINS
+    if hasattr(twins[0], name)
+]
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
-@pytest.mark.parametrize("name", ALL)
-def test_values_and_gradients_are_those_of_the_twin(name, dtype):
+@pytest.mark.parametrize(("name", "ours", "twin"), ALL)
+def test_values_and_gradients_are_those_of_the_twin(name, ours, twin, dtype):
     rng = numpy_generator(0)
     args = [a.astype(dtype) for a in dict(cases(rng))[name]]
     args[0] = np.repeat(args[0], 2, axis=-1)[..., ::2]  # not contiguous
     theirs = [torch.tensor(a, requires_grad=True) for a in args]
-    y = getattr(pytorch, name)(*theirs)
+    y = getattr(twin, name)(*theirs)
     np.testing.assert_allclose(
-        getattr(scratch, name)(*args), y.detach(), **TOLERANCE[dtype]
+        getattr(ours, name)(*args), y.detach(), **TOLERANCE[dtype]
     )
     dy = rng.normal(size=tuple(y.shape)).astype(dtype)
     wanted = torch.autograd.grad(y, theirs, torch.tensor(dy))
-    found = getattr(scratch, f"{name}_backward")(dy, *args)
+    found = getattr(ours, f"{name}_backward")(dy, *args)
     for a, g in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, g, **TOLERANCE[dtype])
 
@@ -76,38 +84,5 @@ def test_separable_parts_are_those_of_the_twin():
     ]
 
 
-def test_gabor_functions_are_those_of_the_twin():
-    x, y = scratch.grid((7, 9))
-    tx, ty = pytorch.grid((7, 9))
-    pairs = [
-        (x, tx),
-        (y, ty),
-        (scratch.turned(x, y, 0.3)[0], pytorch.turned(tx, ty, 0.3)[0]),
-        (scratch.gabor_slopes(x, y, *PARAMS), pytorch.gabor_slopes(tx, ty, *PARAMS)),
-        (scratch.grating(7, 1.1, 0.2, 0.3), pytorch.grating(7, 1.1, 0.2, 0.3)),
-        (scratch.quadrature_pair(7, *PARAMS), pytorch.quadrature_pair(7, *PARAMS)),
-    ]
-    kernel = scratch.gabor(x, y, *PARAMS) + 0.01 * numpy_generator(0).normal(
-        size=(7, 9)
-    )
-    ours, share = scratch.fit_gabor(kernel, steps=15)
-    theirs, theirs_share = pytorch.fit_gabor(torch.tensor(kernel), steps=15)
-    start = scratch.gabor_start(kernel), pytorch.gabor_start(torch.tensor(kernel))
-    pairs += [(share, theirs_share), start]
-    for a, b in pairs:
-        np.testing.assert_allclose(a, b, **TOLERANCE["f8"])
-    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
-    again, _ = scratch.fit_gabor(kernel, ours, steps=5)
-    np.testing.assert_allclose(again, ours, rtol=1e-6, atol=1e-6)
-
-
-def test_numbers_and_arrays_pass():
-    assert list(pytorch.as_numbers(f=torch.tensor(0.5), phi=1)) == [0.5, 1.0]
+def test_arrays_pass():
     assert pytorch.as_real(1.0, "x") == scratch.as_real(1.0, "x")
-
-
-def test_a_silent_complex_cell_has_no_gradient():
-    image = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
-    weights = torch.ones(2, 3, 3, dtype=torch.float64)
-    pytorch.complex_cell(image, *weights).backward()
-    assert not image.grad.any()

@@ -1,4 +1,4 @@
-"""Fast and biological kernels in NumPy: definitions, gradients, engine, edges."""
+"""Fast convolutions in NumPy are the direct one; gradients of the whole package."""
 
 import tracemalloc
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.convolutional.convolution.scratch import convolve, convolve_backward
 from dlbook_lib.convolutional.fast_and_biological_kernels import (
+    cells,
     features,
     scratch,
     second_derivatives,
@@ -149,7 +150,7 @@ places = pytest.mark.parametrize("place", range(len(NAMES)), ids=NAMES)
 
 
 def pair(name):
-    module = features if hasattr(features, name) else scratch
+    module = next(m for m in (scratch, cells, features) if hasattr(m, name))
     return getattr(module, name), getattr(module, f"{name}_backward")
 
 
@@ -210,57 +211,3 @@ def test_an_empty_batch_is_answered(place):
     found = f_backward(y, args[0][:0], *args[1:])
     first = found[0] if isinstance(found, tuple) else found
     assert first.shape == args[0][:0].shape
-
-
-def test_gabor_functions_are_symmetric():
-    x, y = scratch.grid(21)
-    even, odd = (scratch.gabor(x, y, phi=phi, tau=0.7) for phi in (0.0, np.pi / 2))
-    np.testing.assert_allclose(even, even[::-1, ::-1], **close)
-    np.testing.assert_allclose(odd, -odd[::-1, ::-1], **close)
-    flat = scratch.gabor(x, y, f=0.0)
-    np.testing.assert_allclose(flat, flat.T, **close)
-    upright, turned = scratch.gabor(x, y), scratch.gabor(x, y, tau=np.pi / 2)
-    np.testing.assert_allclose(turned, upright.T, **close)
-    moved = scratch.gabor(x, y, x0=2.0, y0=3.0)
-    np.testing.assert_allclose(moved[3:, 2:], upright[:-3, :-2], **close)
-    assert scratch.gabor(x, y, alpha=-3.0)[10, 10] == -3.0
-    assert scratch.gabor(x, y, tau=np.pi).max() <= 1
-
-
-@given(st.integers(0, 999))
-def test_a_gabor_function_is_found_again(seed):
-    rng = numpy_generator(seed)
-    x, y = scratch.grid((15, 17))
-    low = [0.5, 0.03, 0.03, 0.7, -3, -2, -2, -1.5]
-    high = [2.0, 0.1, 0.1, 1.6, 3, 2, 2, 1.5]
-    params = rng.uniform(low, high)
-    kernel = scratch.gabor(x, y, *params)
-    found, share = scratch.fit_gabor(kernel)
-    assert share > 0.999999
-    np.testing.assert_allclose(scratch.gabor(x, y, *found), kernel, atol=1e-4)
-    noisy = kernel + 0.05 * rng.normal(size=kernel.shape)
-    _, worse = scratch.fit_gabor(noisy, steps=20)
-    assert 0.5 < worse < share
-
-
-def test_a_fit_of_nothing_or_noise_ends():
-    _, share = scratch.fit_gabor(np.zeros((5, 5)) + 1e-3)
-    assert share <= 1
-    _, share = scratch.fit_gabor(numpy_generator(0).normal(size=(9, 9)), steps=10)
-    assert 0 < share < 0.9
-
-
-def test_a_complex_cell_does_not_see_the_phase():
-    pair = scratch.quadrature_pair(31, beta_x=0.03, beta_y=0.03, f=1.2, tau=0.4)
-    phases = np.linspace(0, 2 * np.pi, 24)
-    waves = np.stack([scratch.grating(31, 1.2, phi, 0.4) for phi in phases])
-    simple = scratch.simple_cell(waves, pair[0])
-    answers = scratch.complex_cell(waves, *pair)
-    assert np.ptp(simple) > 1.9 * answers.mean()
-    assert np.ptp(answers) < 0.02 * answers.mean()
-    other = scratch.complex_cell(scratch.grating(31, 1.2, 0.0, 0.4 + np.pi / 2), *pair)
-    assert other < 0.02 * answers.mean()
-    shifted = scratch.grating(31, 1.2, 0.0, 0.4 + np.pi)
-    np.testing.assert_allclose(shifted, scratch.grating(31, 1.2, 0.0, 0.4), **close)
-    assert scratch.complex_cell(np.zeros((31, 31)), *pair) == 0
-    assert not scratch.complex_cell_backward(1.0, np.zeros((31, 31)), *pair)[0].any()

@@ -185,3 +185,9 @@ def test_lists_are_arrays(name):
 
 def test_the_twins_have_the_same_names():
     assert not list(differences(winograd, winograd_pytorch))
+
+
+def test_a_kernel_from_torch_will_do():
+    x, weight = np.ones((1, 2, 5, 5)), torch.ones(1, 2, 3, 3, dtype=torch.float64)
+    for f in (winograd.winograd_conv2d, winograd.winograd_conv2d_by_rows):
+        np.testing.assert_allclose(f(x, weight), np.full((1, 1, 3, 3), 18.0))

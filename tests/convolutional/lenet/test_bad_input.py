@@ -123,8 +123,14 @@ def test_every_function_is_described():
 
 
 FAST = batch_last.BatchLastLeNet(NET.state_dict())
+OLD = layers.LeNet5(rng=RNG.value)
 X, Y = np.zeros((2, 28, 28)), np.array([1, 2])
 BAD_CALLS = [
+    (lambda: NET(np.zeros((25, 1, 32, 32))), r"must be \(N, 1, 28, 28\), not"),
+    (lambda: NET(X), r"must be \(N, 1, 28, 28\), not"),
+    (lambda: OLD(np.zeros((2, 1, 36, 36))), r"must be \(N, 1, 32, 32\), not"),
+    (lambda: scratch.train_lenet(None, X[:, None], Y, [0]), "net must be a Module"),
+    (lambda: scratch.train_lenet_batch_last(0, X[:, None], Y, [0]), "be a Module"),
     (lambda: scratch.prepare(np.zeros((2, 28, 28))), "prepare: images must be uint8"),
     (lambda: scratch.prepare(np.zeros((2, 40, 28), np.uint8)), "do not fit into 32"),
     (lambda: layers.PartialConv2d([(0, 0)], 5, rng=RNG.value), "table must name"),

@@ -246,6 +246,7 @@ def test_saliency_is_the_derivative_of_one_score():
     net = layers.LeNet5Remake(rng=numpy_generator(0))
     x, labels = RNG.normal(size=(2, 1, 28, 28)), np.array([3, 8])
     found = scratch.saliency(net, x, labels)
+    assert all(p.grad is None for p in net.parameters())  # a look, not a step
     for pixel in [(0, 0, 5, 6), (1, 0, 20, 13)]:
         up, down = x.copy(), x.copy()
         up[pixel] += 1e-6

@@ -101,6 +101,25 @@ def test_norm_pooling_equals_torch(window, ceil_mode, p, data):
     compare("lp_pool2d", F.lp_pool2d, signed, 2.0, kernel, stride, ceil_mode)
 
 
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_window_of_zeros_has_gradient_0_as_in_torch(p, dtype):
+    x = np.array([[[0.0, 0.0, 1.0, 2.0], [0.0, 0.0, 3.0, 0.0]]], dtype)
+    compare("lp_pool2d", F.lp_pool2d, x, p, 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding"),
+    [((2, 1, 1, 3), 2, None, 0), ((1, 2, 2), 3, 2, 0), ((2, 2, 1, 5), 4, 3, 1)],
+)
+def test_ceil_mode_takes_a_window_larger_than_the_image(shape, kernel, stride, padding):
+    x = numpy_generator(0).normal(size=shape)
+    compare("max_pool2d", F.max_pool2d, x, kernel, stride, padding, 1, True)
+    for count in (True, False):
+        options = kernel, stride, padding, True, count
+        compare("avg_pool2d", F.avg_pool2d, x, *options)
+
+
 @given(images(), st.one_of(small, st.tuples(small, small), st.just((None, 2))))
 def test_adaptive_and_global_pooling_equal_torch(x, output_size):
     rtol = tolerance(x)
@@ -146,6 +165,15 @@ def test_halves_equal_torch(x):
     for dx in (pull(dy), twin_pull(torch.tensor(dy))):
         np.testing.assert_array_equal(dx, t.grad)
         assert str(dx.dtype).endswith(str(x.dtype))
+
+
+def test_halves_keep_nan():
+    x = np.array([[[np.nan, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, np.nan]]])
+    for found in (
+        scratch.max_pool2d_by_halves(x)[0],
+        pytorch.max_pool2d_by_halves(torch.tensor(x))[0],
+    ):
+        np.testing.assert_array_equal(found, F.max_pool2d(torch.tensor(x), 2))
 
 
 @given(windows(), st.booleans(), st.data())

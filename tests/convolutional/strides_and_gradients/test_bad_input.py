@@ -137,12 +137,18 @@ def test_every_function_is_described():
 
 X, W = np.ones((2, 4, 6, 6)), np.ones((6, 2, 3, 3))
 BAD_CALLS = [
-    (lambda: scratch.conv2d(X, W), "conv_plan: input has 4 channels but weight .* 2"),
+    (
+        lambda: scratch.conv2d(X, W),
+        "check_operands: input has 4 channels but weight .* 2",
+    ),
     (lambda: scratch.conv1d(X, W, None, 1, 0, 1, 2), "conv1d: weight must have 3"),
     (lambda: scratch.conv2d(X[0], W[0]), "conv2d: weight must have 4"),
-    (lambda: scratch.conv2d(X, W, groups=3), "conv_plan: input has 4 channels"),
-    (lambda: scratch.conv2d(X, W[:5], groups=2), "conv_plan: 5 kernels cannot"),
-    (lambda: scratch.conv2d(X, W, groups=2.0), "conv_plan: groups must be a whole"),
+    (lambda: scratch.conv2d(X, W, groups=3), "check_operands: input has 4 channels"),
+    (lambda: scratch.conv2d(X, W[:5], groups=2), "check_operands: 5 kernels cannot"),
+    (
+        lambda: scratch.conv2d(X, W, groups=2.0),
+        "check_operands: groups must be a whole",
+    ),
     (lambda: scratch.conv2d(X, W, None, 2, "same", 1, 2), "same. wants stride 1"),
     (lambda: scratch.conv2d(X, W, None, 1, "full", 1, 2), "padding must be 'same'"),
     (lambda: scratch.conv2d(X, W, None, 1, 0, 3, 2), "output_size: the kernel spans 7"),

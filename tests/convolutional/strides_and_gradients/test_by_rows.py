@@ -55,7 +55,7 @@ def calls(draw, dtypes=("f8", "f4")):
 @given(call=calls())
 def test_rows_equal_the_readable_convolution_and_torch(most, call):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(by_rows, "ROW_BYTES", most)
+        patch.setattr(by_rows, "PIECE_BYTES", most)
         dy, *arrays, options = call
         y = scratch.conv2d_by_rows(*arrays, *options)
         found = scratch.conv2d_by_rows_backward(dy, *arrays, *options)

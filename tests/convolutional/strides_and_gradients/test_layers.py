@@ -139,3 +139,20 @@ def test_groups_and_padding_are_looked_at_when_a_layer_is_built():
         layers.ConvTranspose2d(4, 6, 3, groups=4, rng=RNG.value)
     with pytest.raises(ValueError, match=r"output_padding .* must be below"):
         layers.ConvTranspose2d(4, 6, 3, output_padding=1, rng=RNG.value)
+
+
+def test_a_layer_is_built_whatever_its_reach():
+    rng = RNG.value
+    layers.Conv3d(64, 8, 7, rng=rng)  # no probe that takes memory
+    y = layers.Conv2d(1, 1, 3, dilation=200, rng=rng)(np.ones((1, 401, 402)))
+    assert y.shape == (1, 1, 2)
+    y = layers.ConvTranspose2d(1, 1, 3, padding=60, rng=rng)(np.ones((1, 120, 121)))
+    assert y.shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize("dtype", [int, "float16", torch.float32, None])
+def test_parameters_are_float64_or_float32(dtype):
+    for kind in (layers.Conv1d, layers.ConvTranspose2d):
+        with pytest.raises(TypeError, match="dtype must be float or"):
+            kind(1, 1, 3, rng=RNG.value, dtype=dtype)
+    assert layers.Conv2d(1, 1, 3, rng=RNG.value).weight.dtype == float

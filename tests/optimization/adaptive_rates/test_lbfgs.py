@@ -13,7 +13,8 @@ from dlbook_lib.feedforward.autodiff.modules import Linear, MSELoss, Sequential,
 from dlbook_lib.optimization.adaptive_rates import lbfgs
 from dlbook_lib.optimization.adaptive_rates import pytorch as twin
 from dlbook_lib.optimization.adaptive_rates.lbfgs import LBFGS
-from dlbook_lib.optimization.sgd.scratch import StepLR, set_grads
+from dlbook_lib.optimization.sgd.schedules import StepLR
+from dlbook_lib.optimization.sgd.scratch import set_grads
 from tests.feedforward.bad_input import (
     Call,
     Choice,
@@ -290,10 +291,26 @@ def test_every_function_is_described():
     assert not_described(lbfgs, CALLS) == set()
 
 
+def test_a_float64_rate_does_not_promote():
+    w = np.array([1.0, 4.0], "f4")
+    optimizer = LBFGS([w], lr=np.float64(0.5), max_iter=3)
+
+    def closure():
+        set_grads(optimizer, [w**3])
+        return (w**4).sum() / 4
+
+    optimizer.step(closure)
+    state = optimizer.state_dict()["state"][0]
+    kept = w, state["d"], *state["old_stps"], *state["old_dirs"]
+    assert {a.dtype for a in kept} == {np.dtype("f4")}
+
+
 W = np.zeros(2)
 BAD_CALLS = [
     (lambda: LBFGS([{"params": [W]}, {"params": [W + 1]}]), "one group only"),
     (lambda: LBFGS([W]).step(None), "LBFGS.step: closure must compute"),
+    (lambda: LBFGS([W]).step(lambda: None), "must return the loss, one number, not No"),
+    (lambda: LBFGS([W]).step(lambda: W), "must return the loss, one number, not array"),
     (lambda: LBFGS([{"params": W, "beta": 1}]), "must be 'params' or 'lr'"),
 ]
 

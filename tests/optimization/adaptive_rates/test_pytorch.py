@@ -12,6 +12,8 @@ from dlbook_lib.feedforward.autodiff.modules import Parameter
 from dlbook_lib.optimization.adaptive_rates import pytorch as twin
 from dlbook_lib.optimization.adaptive_rates import scratch
 from dlbook_lib.optimization.sgd import pytorch as sgd_twin
+from dlbook_lib.optimization.sgd import schedules as ours_lr
+from dlbook_lib.optimization.sgd import schedules_pytorch as torchs_lr
 from dlbook_lib.optimization.sgd import scratch as sgd
 from tests.optimization.against_torch import compare, draw, gradients, run, same
 
@@ -80,7 +82,7 @@ def test_with_a_cycle(name):
 
     options = {"momentum": 0.9} if name == "RMSprop" else {}
     pair = getattr(scratch, name), getattr(twin, name)
-    run(*pair, options, {}, 0, schedules=(cycle(sgd), cycle(sgd_twin)))
+    run(*pair, options, {}, 0, schedules=(cycle(ours_lr), cycle(torchs_lr)))
 
 
 @settings(max_examples=10)

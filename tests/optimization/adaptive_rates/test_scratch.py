@@ -21,7 +21,8 @@ from dlbook_lib.optimization.adaptive_rates.scratch import (
     clip_grad_value_,
     with_grads,
 )
-from dlbook_lib.optimization.sgd.scratch import OneCycleLR, set_grads
+from dlbook_lib.optimization.sgd.schedules import OneCycleLR
+from dlbook_lib.optimization.sgd.scratch import set_grads
 
 ALL = {
     DeltaBarDelta: 0.05,

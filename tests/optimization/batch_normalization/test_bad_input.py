@@ -100,6 +100,8 @@ BAD_CALLS = [
     (lambda: batch_norm(X, None, None), "channelwise: running_mean must hold"),
     (lambda: batch_norm(X[0], None, None, training=True), "batch_norm: input"),
     (lambda: batch_norm(X, [0.0] * 3, X[0], training=True), "track_: running_mean is"),
+    (lambda: track_(X[0], X[0], X[:1], 0), "track_: one number has no variance"),
+    (lambda: track_(X[0], X[0], X, 2), "track_: dim must lie between -2 and 1"),
     (lambda: layer_norm(X, 3), "layer_norm: normalized_shape must be a tuple"),
     (lambda: layer_norm(X, (4,)), "layer_norm: input .* does not end in"),
     (lambda: layer_norm(X, ()), "layer_norm: normalized_shape must be a tuple"),

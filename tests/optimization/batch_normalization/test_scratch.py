@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.feedforward.autodiff.engine import register, tensor
+from dlbook_lib.feedforward.autodiff.engine import grad, register, tensor
 from dlbook_lib.optimization.batch_normalization import scratch
+from dlbook_lib.optimization.batch_normalization import second_derivatives as twice
 from dlbook_lib.optimization.batch_normalization.scratch import (
     affine,
     batch_norm,
@@ -192,12 +193,33 @@ def test_float32_stays_float32():
     assert {r.dtype for r in (y, *pull(x))} == {np.dtype("f4")}
 
 
+def test_a_float64_eps_does_not_promote():
+    """A NumPy scalar has a precision of its own; a Python number has none."""
+    x, w, eps = np.eye(4, 3, dtype="f4"), np.ones(3, "f4"), np.float64(1e-3)
+    for training in (True, False):
+        args = x, w, w, w, w, training, 0.1, eps
+        dx, _, _, *rest = batch_norm_backward(x, *args)
+        assert {a.dtype for a in (batch_norm(*args), dx, *rest)} == {np.dtype("f4")}
+        t = tensor(x, requires_grad=True)
+        y = twice.batch_norm(t, *args[1:])
+        (slope,) = grad((y * y).sum(), [t], create_graph=True)
+        (bend,) = grad((slope * slope).sum(), [t])
+        assert bend.dtype == slope.dtype == "f4"
+    assert layer_norm(x, (3,), w, w, eps).dtype == "f4"
+
+
 @pytest.mark.parametrize("x", [1e30, np.inf, np.nan])
 def test_what_overflows_does_so_without_a_warning(x):
     x = np.array([[x], [-x]], "f4")
     y = standardize(x, 0)
     assert y.shape == standardize_backward(np.ones_like(x), x, 0).shape == (2, 1)
     assert not y.any() if np.isfinite(x).all() else np.isnan(y).any()
+    one = np.ones(1, "f4")
+    by_channel, pull = batch_norm_by_channel(x, one, 0 * one)
+    np.testing.assert_array_equal(by_channel, y)
+    pull(np.ones_like(x))
+    y, pull = batch_norm_by_channel(np.abs(x) + one, one, one)
+    assert pull(np.ones_like(x))[0].shape == y.shape
 
 
 LAYOUTS = {
@@ -241,6 +263,19 @@ def test_channel_by_channel_is_as_good_in_float32(mean):
     dinput, *sums = pull(dy)
     assert abs(dinput - dx).max() < 3e-6 + 2e-8 * abs(mean)
     assert abs(np.subtract(sums, rest)).max() < 1e-4 + 1.5e-5 * abs(mean)
+
+
+def test_channel_by_channel_is_as_good_on_a_million_numbers():
+    """One long sum in float32 is wrong in its sixth digit."""
+    rng, one = numpy_generator(0), np.ones(1, "f4")
+    x = rng.exponential(size=(20, 1, 224, 224)).astype("f4")
+    for far in (0, 1):
+        y, pull = batch_norm_by_channel(x + one * far, one, one)
+        exact = batch_norm((x + one * far).astype(float), None, None, training=True)
+        assert abs(y - 1 - exact).max() < 5e-6
+        _, dweight, dbias = pull(y)
+        assert abs(dweight / (y * exact).sum() - 1) < 2e-6
+        assert abs(dbias / y.sum(dtype=float) - 1) < 2e-6
 
 
 def test_empty_batches():

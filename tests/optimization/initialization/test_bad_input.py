@@ -101,6 +101,14 @@ BAD_CALLS = [
     (lambda: kaiming_normal_(np.ones((3, 0)), rng=RAND), "fan_in.*: tensor is empty"),
     (lambda: sparse_(W, float("nan"), rng=RAND), "sparse_: sparsity must be a number"),
     (lambda: lsuv_(MODEL, np.zeros((5, 4)), rng=RAND), "lsuv_: layer 0 gives the same"),
+    (lambda: lsuv_(MODEL[0], W, rng=RAND), "lsuv_: model must be a list of layers"),
+    (lambda: lsuv_(MODEL, W * np.nan, rng=RAND), "lsuv_: input is NaN"),
+    *[
+        (lambda f=f: f(MODEL[0].weight, rng=RAND), "not Parameter; .* pass weight.data")
+        for f in (uniform_, xavier_normal_, kaiming_uniform_, orthogonal_)
+    ],
+    (lambda: sparse_(MODEL[0].weight, 0.5, rng=RAND), "not Parameter; .* weight.data"),
+    (lambda: orthogonal_([[1.0, 2.0]], rng=RAND), "fill_: tensor must be a NumPy"),
     (lambda: orthogonal_(W, rng="0"), "normal_: rng must be a numpy.random.Generator"),
 ]
 

@@ -143,6 +143,14 @@ BAD_CALLS = [
         "bias has shape",
     ),
     (lambda: hessian_product((W**2).sum(), [W])(np.ones(3)), "v has 3 entries for 2"),
+    (lambda: descent_path(None, B, lr=1.0, steps=2), "descent_path: gradient must be"),
+    *[
+        (
+            lambda y=y: loss_along(lambda: y, [B], [B], B),
+            "must return the loss, one num",
+        )
+        for y in (None, B, "loss")
+    ],
     (lambda: step_limit(float("nan")), "step_limit: curvature must be a number"),
 ]
 
@@ -159,3 +167,8 @@ def test_moving_goes_home():
     assert w.tolist() == W.data.tolist() == [3, 3]
     move_along([W], [np.ones(2)], [B], 0.0)
     assert W.data.tolist() == [1, 1]
+
+
+def test_an_order_may_be_unsigned():
+    order = np.array([1, 0], "u1")
+    assert permute_units(X, np.array([3.0, 4.0]), X.T, order)[1].tolist() == [4, 3]

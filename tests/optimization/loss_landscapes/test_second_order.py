@@ -455,10 +455,36 @@ def test_every_function_is_described():
     assert not_described(second_order, CALLS) == {"Place"}
 
 
+def test_float64_options_do_not_promote():
+    x, some, H = np.ones(2, "f4"), np.float64(0.1), np.eye(2, dtype="f4")
+
+    def objective(x):
+        return float(x @ x), 2 * x
+
+    def product(x, v):
+        return 2 * v
+
+    found = newton_step(x, x, H, some), lbfgs_direction(x, [x], [x], some)
+    here = begin(objective, x, 1, 0.0)[1]
+    path = truncated_newton(objective, product, x, steps=2, damping=some)
+    place, _ = step_along(objective, x, -x, here, some)
+    path2 = descent_path(lambda x: x, x, lr=some, steps=2, max_norm=some)
+    assert {a.dtype for a in (*found, path, place, path2)} == {np.dtype("f4")}
+
+
+def least_squares(jacobian):
+    return levenberg_marquardt(lambda x: x, jacobian, np.ones(2), steps=2)
+
+
 BAD_CALLS = [
     (lambda: newton_step(np.ones(2), np.ones(2), np.zeros((2, 2))), "has no inverse"),
     (lambda: strong_wolfe(lambda t: None, Place(0.0, 1.0, 1.0)), "not downhill"),
     (lambda: bfgs(lambda x: (0.0, x[:1]), np.ones(2), steps=2), "x has shape"),
+    (lambda: bfgs(lambda x: x @ x, np.ones(2), steps=2), "a value and a gradient"),
+    (lambda: bfgs(None, np.ones(2), steps=2), "objective must be a function, not None"),
+    (lambda: newton_step(np.ones(1), np.ones(1), np.full((1, 1), np.nan)), "H is NaN"),
+    (lambda: least_squares(None), "residual and jacobian must be functions"),
+    (lambda: least_squares(lambda x: np.ones((3, 2))), "is .3, 2. but needs 2 rows"),
     (lambda: value_and_gradient(lambda x: 3)(np.ones(2)), "func returns 3, no Tensor"),
     (lambda: newton_direction(lambda v: v[:1], np.ones(2), steps=2), "g has shape"),
 ]

@@ -6,25 +6,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.optimization.minibatches import scratch
-from dlbook_lib.optimization.minibatches.scratch import (
-    SURROGATES,
-    Memorizer,
+from dlbook_lib.optimization.minibatches import gradients, scratch
+from dlbook_lib.optimization.minibatches.gradients import (
     full_gradient,
     gradient_noise,
     linear_gradients_by_rows,
-    linear_objective,
     logistic_hessians,
-    margin,
-    margin_backward,
-    minibatches,
     newton_noise,
     per_example_gradients,
     random_batches,
+    solved,
+    standard_error,
+)
+from dlbook_lib.optimization.minibatches.scratch import (
+    SURROGATES,
+    Memorizer,
+    linear_objective,
+    margin,
+    margin_backward,
+    minibatches,
     repeat_examples,
     sgd_train,
     sorted_order,
-    standard_error,
     zero_one_loss,
 )
 from tests.feedforward.bad_input import (
@@ -116,6 +119,11 @@ CALLS = [
     Call(gradient_noise, gradients=ROWS, n=Whole(), draws=Whole(), rng=RNG),
     Call(random_batches, count=Whole(), n=Whole(), draws=Whole(), rng=RNG),
     Call(
+        solved,
+        hessian=Floats("P", "P", skip=("reverse", "axes")),
+        gradient=Floats("P"),
+    ),
+    Call(
         newton_noise,
         gradients=Floats("N", "P"),
         hessians=Floats("N", "P", "P", skip=("axis 0 has",)),
@@ -134,6 +142,7 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 
 def test_every_function_is_described():
+    assert not_described(gradients, CALLS) == set()
     assert not_described(scratch, CALLS) == {"sorted_order"}  # below
 
 
@@ -153,7 +162,10 @@ BAD_CALLS = [
         lambda: minibatches([X], 1, True, [0, 1], rng=generator()),
         "minibatches: sampler and shuffle exclude each other",
     ),
-    (lambda: minibatches([X], 1, sampler=[3]), "minibatches: sampler holds label 3"),
+    (
+        lambda: minibatches([X], 1, sampler=[3]),
+        "holds 3 but there are examples 0 to 2",
+    ),
     (
         lambda: sgd_train(None, START, X, Y, lr=1.0, epochs=1),
         "sgd_train: objective is None, no function",
@@ -182,6 +194,10 @@ BAD_CALLS = [
     (
         lambda: newton_noise(X, np.ones((3, 2, 2)), 1, rng=generator()),
         "newton_noise: a Hessian is singular",
+    ),
+    (
+        lambda: newton_noise(X, np.ones((3, 2, 2)), 2, rng=generator()),
+        "solved: the Hessian of a batch is singular",
     ),
 ]
 

@@ -10,6 +10,8 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.optimization.momentum import pytorch as twin
 from dlbook_lib.optimization.momentum import scratch
 from dlbook_lib.optimization.sgd import pytorch as sgd_twin
+from dlbook_lib.optimization.sgd import schedules as ours_lr
+from dlbook_lib.optimization.sgd import schedules_pytorch as torchs_lr
 from dlbook_lib.optimization.sgd import scratch as sgd
 from tests.optimization.against_torch import compare, draw, gradients, run, same
 
@@ -49,7 +51,7 @@ def test_sgd_with_a_cycle(three_phase, options, second, seed):
         return lambda optimizer: module.OneCycleLR(optimizer, 0.1, 60, **how)
 
     options = options | {"dampening": 0}
-    schedules = cycle(sgd), cycle(sgd_twin)
+    schedules = cycle(ours_lr), cycle(torchs_lr)
     run(scratch.SGD, torch.optim.SGD, options, second, seed, schedules=schedules)
 
 

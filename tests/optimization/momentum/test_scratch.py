@@ -15,11 +15,8 @@ from dlbook_lib.optimization.momentum.scratch import (
     Nesterov,
     average_lr,
 )
-from dlbook_lib.optimization.sgd.scratch import (
-    ExponentialLR,
-    OneCycleLR,
-    set_grads,
-)
+from dlbook_lib.optimization.sgd.schedules import ExponentialLR, OneCycleLR
+from dlbook_lib.optimization.sgd.scratch import set_grads
 
 MOMENTA = st.sampled_from([0, 0.5, 0.9, 0.99])
 CURVATURE = np.array([1.0, 0.1, 0.02])

@@ -6,19 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.feedforward.autodiff.engine import tensor
-from dlbook_lib.optimization.sgd import scratch
-from dlbook_lib.optimization.sgd.scratch import (
-    SGD,
+from dlbook_lib.optimization.momentum.scratch import SGD as WithMomentum
+from dlbook_lib.optimization.sgd import schedules, scratch
+from dlbook_lib.optimization.sgd.schedules import (
     CosineAnnealingLR,
     ExponentialLR,
     LinearLR,
     LRScheduler,
     MultiStepLR,
     OneCycleLR,
-    Optimizer,
     ReduceLROnPlateau,
     SequentialLR,
     StepLR,
+)
+from dlbook_lib.optimization.sgd.scratch import (
+    SGD,
+    Optimizer,
     as_parameter,
     linear_decay,
     set_grads,
@@ -137,8 +140,9 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 
 def test_every_function_is_described():
+    assert not_described(scratch, CALLS) == set()
     below = {"LRScheduler", "SequentialLR"}
-    assert not_described(scratch, CALLS) == below
+    assert not_described(schedules, CALLS) == below
 
 
 def fresh():
@@ -169,6 +173,12 @@ BAD_CALLS = [
     (lambda: SGD([{"params": FIXED + 0, "Lr": 1}]), "option must be 'params', 'lr'"),
     (lambda: SGD([{"params": FIXED + 0, "lr": "1"}]), "lr must be a number above 0"),
     (lambda: SGD([RESULT.data] * 2), "a parameter comes twice"),
+    (lambda: SGD([np.zeros(2)], 0.1, 0.9), "takes from 2 to 3 positional arguments"),
+    (lambda: fresh().step(3), "Optimizer.step: closure must be a function, not 3"),
+    (
+        lambda: WithMomentum([np.zeros(2)]).load_state_dict(fresh().state_dict()),
+        "no momentum, dampening, nesterov in it; is it another optimizer's",
+    ),
     (lambda: Optimizer([np.zeros(2)], None), "Optimizer: defaults must be a dict"),
     (lambda: fresh().load_state_dict({}), "load_state_dict: pass what state_dict"),
     (lambda: fresh().load_state_dict(ONE.state_dict()), "groups of .2. parameters"),

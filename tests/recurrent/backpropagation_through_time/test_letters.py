@@ -84,3 +84,13 @@ def test_what_is_written_does_not_depend_on_how_it_is_read():
     scores = net(longer[:, None])[0].data[1:-1, 0]
     rng = numpy_generator(5)
     assert [draw(s, rng=rng) for s in scores] == first.tolist()
+
+
+def test_one_hot_letters_need_no_square_table():
+    import tracemalloc
+
+    tracemalloc.start()
+    one_hot([7, 3], 20_000, "f4")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1e6  # a table of all letters has 1.6e9 bytes

@@ -205,9 +205,9 @@ def test_both_draw_with_the_same_probabilities():
 
 
 def test_modules_start_between_the_same_bounds():
-    pairs = (layers, numpy_generator(0)), (layers_pytorch, torch_generator(0))
-    for module, rng in pairs:
-        net = module.RNN(3, 16, 2, bidirectional=True, rng=rng, dtype="float32")
+    ours = layers, numpy_generator(0), np.float32
+    for module, rng, dtype in ours, (layers_pytorch, torch_generator(0), torch.float32):
+        net = module.RNN(3, 16, 2, bidirectional=True, rng=rng, dtype=dtype)
         for p in net.parameters():
             largest = abs(np.asarray(p.data)).max()
             assert 0.15 < largest <= 0.25

@@ -22,7 +22,7 @@ from dlbook_lib.recurrent.backpropagation_through_time.kernels import (
     run_layers,
     with_results,
 )
-from dlbook_lib.recurrent.unfolding.scratch import pack_padded_sequence
+from dlbook_lib.recurrent.unfolding.packing import pack_padded_sequence
 from tests.feedforward.twice import leaves, same_twice
 
 RNG = numpy_generator(0)

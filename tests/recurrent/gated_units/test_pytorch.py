@@ -10,7 +10,7 @@ from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.recurrent.gated_units import layers, layers_pytorch, scratch
 from dlbook_lib.recurrent.gated_units import pytorch as twin
-from dlbook_lib.recurrent.unfolding.scratch import (
+from dlbook_lib.recurrent.unfolding.packing import (
     pack_padded_sequence,
     pad_packed_sequence,
 )
@@ -82,16 +82,13 @@ CELLS = [
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 def test_cell_modules_with_the_same_weights_agree(name, options, bias, dtype):
     bias = bias or "forget_bias" in options
-    options = {"dtype": KIND[dtype], **options}
-    rng = numpy_generator(0)
-    ours = getattr(layers, name)(3, 4, bias, rng=rng, **options)
-    theirs = getattr(layers_pytorch, name)(
-        3, 4, bias, rng=torch_generator(0), **options
-    )
+    kind, rng = getattr(torch, KIND[dtype]), numpy_generator(0)
+    ours = getattr(layers, name)(3, 4, bias, rng=rng, dtype=dtype, **options)
+    drawn = {"rng": torch_generator(0), "dtype": kind}
+    theirs = getattr(layers_pytorch, name)(3, 4, bias, **drawn, **options)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     others = [theirs]
-    if set(options) <= {"dtype", "forget_bias"} and name != "UGRNNCell":
-        kind = getattr(torch, KIND[dtype])
+    if set(options) <= {"forget_bias"} and name != "UGRNNCell":
         others.append(getattr(torch.nn, name)(3, 4, bias, dtype=kind))
         assert list(others[1].state_dict()) == list(ours.state_dict())
     xs = [rng.normal(size=(5, n)).astype(dtype) for n in (3, 4, 4)]
@@ -122,12 +119,12 @@ def test_cell_modules_with_the_same_weights_agree(name, options, bias, dtype):
 def built(name, options, dtype="f8", seed=0):
     """Ours, its twin and torch's own module (or the twin again) of one kind."""
     options = {"input_size": 3, "hidden_size": 4} | options
-    of = {"dtype": KIND[dtype]}
-    ours = getattr(layers, name)(**options, **of, rng=numpy_generator(seed))
-    theirs = getattr(layers_pytorch, name)(**options, **of, rng=torch_generator(seed))
-    own = theirs
+    kind = getattr(torch, KIND[dtype])
+    ours = getattr(layers, name)(**options, dtype=dtype, rng=numpy_generator(seed))
+    drawn = {"dtype": kind, "rng": torch_generator(seed)}
+    own = theirs = getattr(layers_pytorch, name)(**options, **drawn)
     if name != "UGRNN":
-        own = getattr(torch.nn, name)(**options, dtype=getattr(torch, KIND[dtype]))
+        own = getattr(torch.nn, name)(**options, dtype=kind)
         theirs.load_state_dict(own.state_dict())
     assert list(ours.state_dict()) == list(own.state_dict())
     ours.load_state_dict(own.state_dict())

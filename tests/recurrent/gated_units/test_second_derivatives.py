@@ -14,7 +14,7 @@ from dlbook_lib.recurrent.backpropagation_through_time import (
     layers_pytorch as letters_twin,
 )
 from dlbook_lib.recurrent.gated_units import layers, layers_pytorch
-from dlbook_lib.recurrent.unfolding.scratch import pack_padded_sequence
+from dlbook_lib.recurrent.unfolding.packing import pack_padded_sequence
 from tests.feedforward.twice import leaves, same_twice
 
 CELLS = [
@@ -29,10 +29,12 @@ CELLS = [
 LAYERS = ["UGRNN", "GRU", "LSTM"]
 
 
-def both(name, *sizes, **options):
+def both(name, *sizes, dtype="float64", **options):
     """Ours and its twin, with the same parameters."""
-    ours = getattr(layers, name)(*sizes, **options, rng=numpy_generator(0))
-    theirs = getattr(layers_pytorch, name)(*sizes, **options, rng=torch_generator(0))
+    ours = {"rng": numpy_generator(0), "dtype": dtype} | options
+    theirs = {"rng": torch_generator(0), "dtype": getattr(torch, dtype)} | options
+    ours = getattr(layers, name)(*sizes, **ours)
+    theirs = getattr(layers_pytorch, name)(*sizes, **theirs)
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
 

@@ -56,6 +56,7 @@ from dlbook_lib.recurrent.long_term_dependencies.scratch import (
     state_gradients,
     time_constant,
 )
+from dlbook_lib.recurrent.long_term_dependencies.tasks import mackey_glass
 from tests.feedforward.bad_input import (
     Call,
     Choice,
@@ -275,6 +276,9 @@ BAD_CALLS = [
     (lambda: SkipRNN(2, 3, 2, rng=RNG)(SEQUENCE, np.ones((3, 2, 3))), "hx holds 3"),
     (lambda: ESN.fit(SEQUENCE, SEQUENCE), "fit_readout: washout 100 leaves none of 5"),
     (lambda: ESN.fit(SEQUENCE, SEQUENCE[..., :1], 0), "does not fit the readout"),
+    (lambda: ESN.fit(SEQUENCE, SEQUENCE * np.nan, 0), "fit_readout: target is NaN or"),
+    (lambda: mackey_glass(3, tau=np.inf), "mackey_glass: tau inf must be a whole"),
+    (lambda: skip_rnn(SEQUENCE, SEQUENCE, *W[:2], W[0]), "skip_rnn: w_skip has shape"),
     (lambda: continue_series(NETS[3], SEQUENCE, 2), "1 outputs are no 2 inputs"),
     (lambda: continue_series(len, SEQUENCE, 2), "net must be an EchoStateNetwork"),
     (lambda: random_step_(np.ones(3), 1.0, rng=RNG), "with_grads: parameters must be"),

@@ -1,5 +1,7 @@
 """Reservoirs: torch's layer, the twin, their radius, memory and saturation."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -48,9 +50,10 @@ CASES = [{}, {"leak": 0.3}, {"nonlinearity": "linear"}, {"nonlinearity": "relu"}
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("options", CASES, ids=str)
 def test_it_is_its_twin(options, dtype):
-    options = options | {"radius": 0.8, "input_scale": 0.5, "dtype": dtype}
-    ours = EchoStateNetwork(2, 30, 2, rng=numpy_generator(0), **options)
-    theirs = twin.EchoStateNetwork(2, 30, 2, rng=torch_generator(0), **options)
+    options = options | {"radius": 0.8, "input_scale": 0.5}
+    ours = EchoStateNetwork(2, 30, 2, rng=numpy_generator(0), dtype=dtype, **options)
+    options |= {"rng": torch_generator(0), "dtype": getattr(torch, dtype)}
+    theirs = twin.EchoStateNetwork(2, 30, 2, **options)
     weights = {k: v.numpy() for k, v in theirs.state_dict().items()}
     assert sorted(weights) == sorted(ours.state_dict())
     assert spectral_radius(weights["weight_hh_l0"]) == pytest.approx(0.8, rel=1e-5)
@@ -89,6 +92,14 @@ def test_without_leak_its_states_are_torchs():
     x = numpy_generator(1).normal(size=(9, 3, 2))
     np.testing.assert_allclose(
         net.states(x).data, theirs(torch.tensor(x))[0].detach(), atol=1e-12
+    )
+
+
+def test_lists_are_inputs_too():
+    net = EchoStateNetwork(2, 20, 1, rng=numpy_generator(0))
+    x, h = np.ones((3, 2, 2)), np.ones((1, 2, 20))
+    np.testing.assert_array_equal(
+        net(x.tolist(), h.tolist())[0].data, net(x, h)[0].data
     )
 
 
@@ -159,4 +170,10 @@ def test_an_error_in_standard_deviations():
         assert ours == pytest.approx(theirs, abs=1e-12)
     assert nrmse(np.full_like(y, y.mean()), y) == pytest.approx(1)
     assert nrmse(np.ones(3), np.ones(3)) == 0
+    double = partial(torch.tensor, dtype=torch.float64)
+    for f, array in (nrmse, np.array), (twin.nrmse, double):
+        for size in 1e-200, 1e200:  # whose squares are 0 and infinite
+            x, y = array([1.0, 0.0]) * size, array([2.0, 0.0]) * size
+            assert f(x, y) == pytest.approx(0.5**0.5)
+        assert f(array([0.1, 0.1, 0.2]), array([0.1, 0.1, 0.1])) == np.inf
     assert nrmse(np.ones(3), np.zeros(3)) == np.inf

@@ -46,11 +46,8 @@ from dlbook_lib.recurrent.long_term_dependencies.scratch import (
     time_constant,
 )
 from dlbook_lib.recurrent.unfolding.layers import RNNCell
-from dlbook_lib.recurrent.unfolding.scratch import (
-    gradient_by_lag,
-    pack_padded_sequence,
-    unroll,
-)
+from dlbook_lib.recurrent.unfolding.packing import pack_padded_sequence
+from dlbook_lib.recurrent.unfolding.scratch import gradient_by_lag, unroll
 
 CLOSE = {"f8": {"rtol": 0, "atol": 1e-10}, "f4": {"rtol": 1e-4, "atol": 1e-4}}
 DTYPES = st.sampled_from(["f8", "f4"])
@@ -387,9 +384,10 @@ OURS = {"LeakyRNN": LeakyRNN, "ClockworkRNN": ClockworkRNN, "SkipRNN": SkipRNN}
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_are_their_twins(name, bias, dtype):
     kind, options = MODULES[name]
-    options = options | {"bias": bias, "dtype": dtype}
-    ours = OURS[kind](3, 4, rng=numpy_generator(0), **options)
-    theirs = getattr(layers_pytorch, kind)(3, 4, rng=torch_generator(0), **options)
+    options = options | {"bias": bias}
+    ours = OURS[kind](3, 4, rng=numpy_generator(0), dtype=dtype, **options)
+    own = {"rng": torch_generator(0), "dtype": getattr(torch, dtype)}
+    theirs = getattr(layers_pytorch, kind)(3, 4, **own, **options)
     assert set(ours.state_dict()) == set(theirs.state_dict())
     assert all(
         abs(p).max() <= 0.5 for n, p in theirs.named_parameters() if "logit" not in n

@@ -14,7 +14,7 @@ from dlbook_lib.recurrent.long_term_dependencies import (
 from dlbook_lib.recurrent.long_term_dependencies import pytorch as twin
 from dlbook_lib.recurrent.long_term_dependencies import second_derivatives as twice
 from dlbook_lib.recurrent.long_term_dependencies.reservoirs import EchoStateNetwork
-from dlbook_lib.recurrent.unfolding.scratch import pack_padded_sequence
+from dlbook_lib.recurrent.unfolding.packing import pack_padded_sequence
 from tests.feedforward.twice import leaves, same_twice
 
 

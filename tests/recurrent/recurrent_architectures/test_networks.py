@@ -12,7 +12,7 @@ from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.engine import tensor
 from dlbook_lib.feedforward.autodiff.modules import Linear
 from dlbook_lib.recurrent.backpropagation_through_time.layers import RNN
-from dlbook_lib.recurrent.gated_units.layers import GRU, LSTM, GRUCell
+from dlbook_lib.recurrent.gated_units.layers import GRU, LSTM, GRUCell, LSTMCell
 from dlbook_lib.recurrent.recurrent_architectures import layers_pytorch as twin
 from dlbook_lib.recurrent.recurrent_architectures.layers import (
     BiRNN,
@@ -241,6 +241,18 @@ def test_the_loss_is_minus_the_log_probability_of_each_target_alone():
     assert loss.item() == pytest.approx(np.mean(totals), abs=1e-12)
 
 
+def test_lists_are_read_from_both_ends():
+    net, x = BiRNN(4, 3, 1, rng=numpy_generator(0)), np.ones((3, 2, 4))
+    np.testing.assert_array_equal(net(x.tolist()).data, net(x).data)
+
+
+def test_what_no_decoder_reads():
+    nothing = np.zeros((2, 0), int)
+    given, wanted, lengths = with_stop(nothing, 0, 1, nothing[0])
+    assert given.shape == wanted.shape == (3, 0)
+    assert lengths.shape == (0,)
+
+
 @pytest.mark.slow
 def test_seq2seq_learns_to_reverse():
     rng = numpy_generator(7)
@@ -265,6 +277,8 @@ BAD = [
     (lambda: both_ways(None, None, X[0]), "both_ways: input must have 3 dimensions"),
     (lambda: BiRNN(0, 1, 1, rng=RNG), "RNNCellBase: input_size must be"),
     (lambda: BiRNN(1, 1, 1, rng=0), "RNNCellBase: rng must be"),
+    (lambda: BiRNN(4, 1, 1, LSTMCell, rng=RNG)(X), "both_ways: cells must hand on one"),
+    (lambda: BiRNN(4, 1, 1, "gru", rng=RNG), "BiRNN: cell must be a class"),
     (lambda: DeepRNN(1, 1, 1, ("in",), rng=RNG), "DeepRNN: where must be 'input'"),
     (lambda: DeepRNN(1, 1, 1, "input", rng=RNG), "DeepRNN: where must be a tuple"),
     (lambda: DeepRNN(1, 1, 1, depth=0, rng=RNG), "DeepRNN: depth must be"),
@@ -279,6 +293,12 @@ BAD = [
     (lambda: with_stop([[1]], -1, 1), "check_search: start must be"),
     (lambda: seq2seq(decoder=GRU(3, 5, rng=RNG)), "Seq2Seq: encoder and decoder diff"),
     (lambda: seq2seq(encoder=Linear(3, 4, rng=RNG)), "Seq2Seq: encoder must be recur"),
+    (lambda: seq2seq(encoder=GRUCell(3, 4, rng=RNG)), "Seq2Seq: encoder must be recur"),
+    (
+        lambda: seq2seq(decoder=GRU(3, 4, batch_first=True, rng=RNG)),
+        "Seq2Seq: decoder is batch_first, but sequences are",
+    ),
+    (lambda: seq2seq(dtype="f4"), "check_same_dtype: encoder holds float64"),
     (lambda: seq2seq(stop=0), "Seq2Seq: start 0 and stop 0 must differ"),
     (lambda: seq2seq(stop=9), "Seq2Seq: start 0 and stop 9 must differ"),
     (lambda: seq2seq(target_size=0), "Seq2Seq: target_size must be"),

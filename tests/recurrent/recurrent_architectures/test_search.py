@@ -141,6 +141,9 @@ def test_normalisation_lets_longer_sequences_win():
     np.testing.assert_allclose(normalized(-lengths, lengths, 0.5), [-1, -2])
     theirs = twin.normalized(-torch.tensor(lengths), torch.tensor(lengths), 0.5)
     np.testing.assert_allclose(theirs, [-1, -2])
+    single = np.array([-4.0, -2.0], "f4")
+    assert normalized(single, [1, 4], 0.5).dtype == "f4"
+    assert normalized([-4.0, -2.0], [1, 4], 0.5).tolist() == [-4, -1]
 
 
 BAD = [
@@ -153,7 +156,9 @@ BAD = [
     (lambda _: as_log_probs([0.5, 0.5], 1), "as_log_probs: log_probs holds 0.5"),
     (lambda _: as_log_probs([[-1.0]], 0), "as_log_probs: log_probs must have 1 dim"),
     (lambda _: as_log_probs([1, 2], 0), "as_log_probs: log_probs must hold floating"),
+    (lambda _: as_log_probs([-np.inf, -np.inf], 1), "log_probs holds -inf"),
     (lambda _: normalized(-1.0, 0), "normalized: length must be above 0"),
+    (lambda _: normalized(-np.ones(2), [[1], [2]]), "normalized: log_prob has shape"),
 ]
 
 

@@ -99,6 +99,11 @@ def test_depths(n):
     assert balanced_tree(n) == twin.balanced_tree(n)
 
 
+def test_leaves_may_be_numbers_of_numpy():
+    tree = (np.int64(0), (np.int32(2), 1))
+    assert merges(tree).tolist() == merges((0, (2, 1))).tolist()
+
+
 def test_a_chain_of_thousands_needs_no_recursion():
     n, rng = 3000, numpy_generator(0)
     leaves, weight = rng.normal(size=(n, 2)), rng.normal(size=(2, 4)) * 0.3

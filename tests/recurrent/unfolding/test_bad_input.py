@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_sequence as pack_sequence_of_torch
 
 from dlbook_lib.common.rng import numpy_generator
-from dlbook_lib.recurrent.unfolding import (
-    layers,
-    scratch,
-)
+from dlbook_lib.recurrent.unfolding import layers, packing, scratch
 from dlbook_lib.recurrent.unfolding.layers import (
     TDNN,
     RNNCell,
@@ -17,12 +16,9 @@ from dlbook_lib.recurrent.unfolding.layers import (
     TimeDelay,
     VanillaRNN,
 )
-from dlbook_lib.recurrent.unfolding.scratch import (
+from dlbook_lib.recurrent.unfolding.packing import (
     PackedSequence,
-    add_binary,
     as_lengths,
-    check_cell,
-    gradient_by_lag,
     masked_loss,
     masked_loss_backward,
     pack_padded_sequence,
@@ -32,11 +28,18 @@ from dlbook_lib.recurrent.unfolding.scratch import (
     put_steps,
     put_steps_backward,
     ragged_batch,
+    take_steps,
+    take_steps_backward,
+)
+from dlbook_lib.recurrent.unfolding.scratch import (
+    add_binary,
+    as_values,
+    channels_first,
+    check_cell,
+    gradient_by_lag,
     rnn_cell,
     rnn_cell_backward,
     state_slope,
-    take_steps,
-    take_steps_backward,
     time_delay,
     time_delay_backward,
     unroll,
@@ -121,6 +124,7 @@ CALLS = [
         padding_value=Number(),
         total_length=Whole(2, skip=("None",)),
     ),
+    Call(channels_first, input=TIMES, weight=WINDOW["weight"], dilation=Whole()),
     Call(time_delay, input=TIMES, **WINDOW, dilation=Given(1)),
     Call(
         time_delay_backward,
@@ -137,6 +141,7 @@ CALLS = [
         **NO_RNG,
     ),
     Call(TDNN, sizes=Wholes(3), kernel_sizes=Wholes(2), **NO_RNG),
+    Call(as_values, x=Floats(...), name=Given("x")),
     Call(check_cell, **CELL),
     Call(rnn_cell, **CELL, nonlinearity=KIND),
     Call(rnn_cell_backward, dy=Floats("N", "H"), **CELL, nonlinearity=KIND),
@@ -173,9 +178,9 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 
 def test_every_function_is_described():
-    rest = {"PackedSequence", "as_lengths", "as_places"}
-    rest |= {"packed_places", "binary_adder"}
-    assert not_described(scratch, CALLS) == rest
+    rest = {"PackedSequence", "as_lengths", "as_places", "packed_places"}
+    assert not_described(packing, CALLS) == rest
+    assert not_described(scratch, CALLS) == {"binary_adder"}
     assert not_described(layers, CALLS) == set()
 
 
@@ -199,6 +204,20 @@ BAD_CALLS = [
     ),
     (lambda: masked_loss(X, X > 1), "masked_loss: there is no mean of an empty"),
     (lambda: TDNN([2, 3], [2, 2], rng=RNG), "TDNN: sizes .* need 1 kernel_sizes"),
+    (lambda: TDNN([2, 3], [2], 3, rng=RNG), "TDNN: dilations must be a list"),
+    (lambda: put_steps(X[0], [0], [0], 3), "as_places: places need two axes at least"),
+    (
+        lambda: pad_packed_sequence(pack_sequence_of_torch([torch.ones(3)])),
+        "a PackedSequence of this book, not .*torch",
+    ),
+    (
+        lambda: time_delay(np.ones((2, 9, 3)), np.ones((1, 3, 4))),
+        "channels_first: input .* has 2 steps but a window spans 4",
+    ),
+    (
+        lambda: time_delay(np.ones((9, 2, 3)), np.ones((1, 4, 3))),
+        "channels_first: input .* must be .T, N, in. and weight .* .out, in, k.",
+    ),
     (lambda: rnn_cell(X, X, X[:2], X[:2], X[0]), "check_cell: give both b_ih and b_hh"),
     (lambda: VanillaRNN(1, 2, 1, "one to one", rng=RNG), "VanillaRNN: pattern must be"),
     (lambda: add_binary(-1, 2), "add_binary: a must be a whole number above 0 or 0"),

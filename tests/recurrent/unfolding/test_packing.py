@@ -10,8 +10,8 @@ from torch.nn.utils import rnn as of_torch
 from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import register, tensor
 from dlbook_lib.recurrent.unfolding import layers_pytorch
-from dlbook_lib.recurrent.unfolding import pytorch as twin
-from dlbook_lib.recurrent.unfolding.scratch import (
+from dlbook_lib.recurrent.unfolding import packing_pytorch as twin
+from dlbook_lib.recurrent.unfolding.packing import (
     PackedSequence,
     as_lengths,
     masked_loss,
@@ -143,7 +143,9 @@ def test_places_and_their_gradients():
 def test_a_recurrent_layer_takes_what_was_packed():
     assert twin.PackedSequence is of_torch.PackedSequence
     assert list(PackedSequence._fields) == list(of_torch.PackedSequence._fields)
-    layer = layers_pytorch.TimeDelay(2, 3, 2, rng=torch_generator(0), dtype="float32")
+    layer = layers_pytorch.TimeDelay(
+        2, 3, 2, rng=torch_generator(0), dtype=torch.float32
+    )
     assert layer.weight.dtype == torch.float32
 
 

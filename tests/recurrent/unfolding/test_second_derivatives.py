@@ -12,6 +12,8 @@ from dlbook_lib.feedforward.autodiff import operations
 from dlbook_lib.recurrent.unfolding import (
     layers,
     layers_pytorch,
+    packing,
+    packing_pytorch,
     scratch,
     second_derivatives,
 )
@@ -39,14 +41,14 @@ def test_packing_and_its_reverse_have_a_second_derivative(lengths, first, data):
     steps, fill = max(lengths), data.draw(st.sampled_from([0.0, 2.0]))
     shape = (len(lengths), steps) if first else (steps, len(lengths))
     a, b = leaves([numpy_generator(0).normal(size=(*shape, 2))])
-    packed = scratch.pack_padded_sequence(a[0], lengths, first, False)
+    packed = packing.pack_padded_sequence(a[0], lengths, first, False)
     told = of_torch.pack_padded_sequence(b[0], lengths, first, False)
     same_twice(packed.data * packed.data, told.data * told.data, a, b)
     more = first, fill, steps + 1
     packed = packed._replace(data=packed.data * packed.data)
     squares = told.data * told.data
     told = of_torch.PackedSequence(squares, *told[1:])
-    y, _ = scratch.pad_packed_sequence(packed, *more)
+    y, _ = packing.pad_packed_sequence(packed, *more)
     z, _ = of_torch.pad_packed_sequence(told, *more)
     same_twice(y, z, a, b)
 
@@ -97,7 +99,8 @@ def test_all_patterns_have_a_second_derivative(pattern):
 def test_rows_that_are_put_have_a_second_derivative_with_any_trailing_axes():
     rng, places = numpy_generator(0), (np.array([1, 0, 2]), np.array([0, 1, 1]))
     a, b = leaves([rng.normal(size=(3, 2, 2)), rng.normal(size=(3, 2, 2, 2))])
-    y = scratch._put_steps(a[0] * a[0], *places, (3, 2), 5.0) * a[1]
-    z = twin.put_steps(b[0] * b[0], *places, (3, 2), 5.0) * b[1]
+    y = packing._put_steps(a[0] * a[0], *places, (3, 2), 5.0) * a[1]
+    z = packing_pytorch.put_steps(b[0] * b[0], *places, (3, 2), 5.0) * b[1]
     same_twice(y, z, a, b)
-    same_twice(scratch._take_steps(y, *places), twin.take_steps(z, *places), a, b)
+    y, z = packing._take_steps(y, *places), packing_pytorch.take_steps(z, *places)
+    same_twice(y, z, a, b)

@@ -298,3 +298,17 @@ def test_parts_that_check_nothing_in_the_twin():
     ours = layers.RNNCellBase(2, 3, rng=numpy_generator(0))
     assert repr(ours) == repr(base)
     assert list(ours.state_dict()) == list(base.state_dict())
+
+
+@pytest.mark.parametrize("kind", ["tanh", "relu"])
+def test_a_cell_is_printed_as_torchs(kind):
+    options = {"bias": False, "nonlinearity": kind}
+    ours = RNNCell(2, 3, **options, rng=numpy_generator(0))
+    assert repr(ours) == repr(torch.nn.RNNCell(2, 3, **options))
+
+
+@pytest.mark.parametrize("pattern", ["one to many", "encoder first"])
+def test_lists_are_inputs_of_every_pattern(pattern):
+    net = VanillaRNN(2, 3, 1, pattern, rng=numpy_generator(0))
+    x = np.ones((4, 2) if pattern == "one to many" else (5, 4, 2))
+    np.testing.assert_array_equal(net(x.tolist(), 3).data, net(x, 3).data)

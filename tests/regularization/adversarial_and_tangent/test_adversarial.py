@@ -19,7 +19,8 @@ from dlbook_lib.regularization.adversarial_and_tangent import pytorch as twin
 from dlbook_lib.regularization.adversarial_and_tangent import scratch
 from tests.feedforward.twice import leaves, same_twice
 
-NORMS = st.sampled_from(scratch.NORMS)
+NAMES = scratch.NORMS
+NORMS = st.sampled_from(NAMES)
 
 
 def same(ours, theirs, tolerance=1e-10):
@@ -471,3 +472,45 @@ def test_gradients_are_what_they_are_without_the_graph_of_the_attack():
     expected = grad(losses(Tensor(worse)).mean(), list(net.parameters()))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
+
+
+def test_numbers_of_numpy_leave_float32():
+    x, _, _, losses, _ = example(0, dtype="f4")
+    eps, slope = np.float64(0.1), partial(scratch.input_gradient, losses)
+    options = {"clip": (np.float64(0), np.float64(1))}
+    found = [scratch.fgsm(slope, x, eps, **options), scratch.project_to_ball(x, eps)]
+    found += [scratch.pgd(slope, x, eps, eps, 2, norm, **options) for norm in NAMES]
+    attack = partial(scratch.fgsm, eps=0.1)
+    found += [scratch.adversarial_loss(losses, x, attack, np.float64(0.5))]
+    found += [scratch.virtual_perturbation(lambda x: x, x, x, eps, np.float64(1e-3))]
+    assert [a.dtype for a in found] == ["f4"] * len(found)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_divergence_with_classes_that_are_excluded(reduction):
+    z = np.array([[0.5, 1.0, 2.0], [0.5, -np.inf, 2.0], [0.5, 1.0, -np.inf]])
+    t = np.array([[1.0, -np.inf, 0.5]] * 3)
+    p, q = np.exp([1.0, 0.5]), np.exp([0.5, 2.0])
+    p, q = p / p.sum(), q / q.sum()
+    with np.errstate(all="raise", under="ignore"):
+        each = scratch.kl_divergence(z, t, "none")
+        ours = scratch.kl_divergence(z[:2], t[:2], reduction)
+    assert each[1] == pytest.approx((p * np.log(p / q)).sum())
+    assert each[2] == np.inf
+    leaf = torch.tensor(z[:2], requires_grad=True)
+    theirs = twin.kl_divergence(leaf, torch.tensor(t[:2]), reduction)
+    same(ours, theirs)
+    x = tensor(z[:2], requires_grad=True)
+    y = scratch.kl_of_scores(x, t[:2], reduction)
+    first = grad(y.sum(), x, create_graph=True)[0]
+    same(first, *torch.autograd.grad(theirs.sum(), leaf))
+    assert np.isfinite(grad((first * first).sum(), x)[0].data).all()
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_twins_measure_huge_and_tiny_steps(scale):
+    step = np.array([[3, 4], [0, 0]], "f4") * np.float32(scale)
+    t = torch.tensor(step)
+    np.testing.assert_allclose(twin.lengths(t)[:1], [[5 * scale]], rtol=1e-6)
+    same(scratch.lengths(step), twin.lengths(t), 1e-6)
+    same(scratch.steepest(step, "l2"), twin.steepest(t, "l2"), 1e-6)

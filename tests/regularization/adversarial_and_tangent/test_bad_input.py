@@ -167,6 +167,7 @@ def test_every_function_is_described(module):
 
 
 X = np.full((2, 3), 0.5)
+RNGS = {"rng": numpy_generator(0)}
 VAT = {"eps": 0.1, "rng": numpy_generator(0)}
 BAD_CALLS = [
     (lambda: scratch.lengths(np.array(1.0)), "lengths: input has no dimensions"),
@@ -177,6 +178,8 @@ BAD_CALLS = [
         "draw_in_ball: shape must be",
     ),
     (lambda: scratch.draw_in_ball((3,), 1.0, rng=0), "rng must be"),
+    (lambda: scratch.draw_in_ball((1, 2), 1.0, **RNGS, dtype=int), "dtype must be fl"),
+    (lambda: scratch.draw_in_ball((-1, 2), 1.0, **RNGS), "each size in shape must be"),
     (lambda: scratch.fgsm(np.sign, X, 0.1, (0.6, 1.0)), "input must lie between 0.6"),
     (lambda: scratch.fgsm(np.sign, X, 0.1, (1.0, 0.0)), r"clip\[1\] must be a number"),
     (lambda: scratch.fgsm(np.sign, X, 0.1, 1.0), "clip must be two numbers"),
@@ -204,6 +207,11 @@ BAD_CALLS = [
     (lambda: tangents.directional_derivative(3, X, X), "f must be a function"),
     (lambda: tangents.directional_derivative(lambda x: 3, X, X), "f returns a int"),
     (lambda: tangents.local_directions(np.ones((3, 2))), "points are the same"),
+    (lambda: tangents.local_directions(X * np.nan), "local_directions: points is N"),
+    (
+        lambda: tangents.manifold_tangents(lambda x: x * np.nan, X, 1),
+        "manifold_tangents: the Jacobian is NaN",
+    ),
     (lambda: tangents.manifold_tangents(3, X, 1), "encode must be a function"),
     (lambda: tangents.manifold_tangents(scores, X, 4), "k is 4 but there are only 3"),
     (lambda: tangents.manifold_tangents(scores, X, 1.0), "k must be a whole number"),

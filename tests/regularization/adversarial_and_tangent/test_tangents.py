@@ -451,3 +451,38 @@ def test_points_of_a_circle_spread_along_their_tangent():
     )
     small = tangents.local_directions(points.astype("f4"))
     assert {a.dtype for a in small} == {np.dtype("f4")}
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e30), ("f8", 1e200)])
+def test_distances_of_huge_and_tiny_examples(dtype, size):
+    for unit in (size, 1 / size):
+        x, y = (
+            np.array(a, dtype) * np.dtype(dtype).type(unit) for a in ([3, 0], [0, 4])
+        )
+        with np.errstate(over="ignore"):  # lstsq squares what it leaves over
+            found = tangents.tangent_distance(x, y)
+        assert found == pytest.approx(5 * unit, rel=1e-6)
+        theirs = twin.tangent_distance(torch.tensor(x), torch.tensor(y))
+        assert theirs == pytest.approx(found, rel=1e-6)
+
+
+def test_distances_of_long_examples_need_little_memory():
+    y = np.zeros((4000, 8000), "f4")
+    tracemalloc.start()
+    tangents.tangent_distances_by_gram(y[:1], y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64e6
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("f4", 1e30), ("f8", 1e200)])
+def test_shares_of_huge_and_tiny_spreads(dtype, unit):
+    points = numpy_generator(0).normal(size=(5, 3)).astype(dtype)
+    share = tangents.local_directions(points)[1]
+    for size in (unit, 1 / unit):
+        far = points * np.dtype(dtype).type(size)
+        for found in (
+            tangents.local_directions(far)[1],
+            twin.local_directions(torch.tensor(far))[1],
+        ):
+            np.testing.assert_allclose(found, share, rtol=1e-5)

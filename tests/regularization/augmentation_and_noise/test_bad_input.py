@@ -86,7 +86,7 @@ CALLS = [
     Call(flip_labels, target=Given([0, 1]), classes=Whole(2), rng=RNG),
     Call(smooth_labels, target=LABELS, classes=Given(4), epsilon=SHARE),
     Call(smooth_labels, target=Given([0, 1]), classes=Whole(2)),
-    Call(torch_smoothing, epsilon=Positive(zero=True), classes=Whole(2)),
+    Call(torch_smoothing, epsilon=Number(0.0, 0.5), classes=Given(2)),
     Call(label_noise_nll, **NOISY),
     Call(
         label_noise_nll_backward,
@@ -172,6 +172,14 @@ BAD_CALLS = [
     (lambda: gaussian_blur(X[0, 0], 1.0), "gaussian_blur: input .* is no image"),
     (lambda: elastic_field((2, 3), rng=numpy_generator(0)), "size must be a tuple"),
     (lambda: color_jitter(X[None]), "color_jitter: input .* in colour"),
+    (lambda: smooth_labels([0], 2, dtype=int), "dtype must be floating, not <class"),
+    (lambda: torch_smoothing(0.9, 2), "epsilon must be a number from 0 to 0.5, not"),
+    (lambda: torch_smoothing(0.1, 1), "torch_smoothing: classes must be 2 or more"),
+    (lambda: add_noise(X, rng=0), "add_noise: rng must be a numpy.random.Generator"),
+    (lambda: flip_labels([0], 2, rng=None), "flip_labels: rng must be a numpy.rand"),
+    (lambda: elastic_field((1, 2, 2), rng=0), "elastic_field: rng must be a numpy"),
+    (lambda: elastic_field((-1, 2, 2), rng=RNG.value), "each number in size must be"),
+    (lambda: mixup(1.0, 1.0, 0.5, [0]), "mixup: input .* are no examples"),
     (lambda: mixup(X, X, 0.5, [0, 2]), "mixup: order holds label 2"),
     (lambda: mixup(X, X[:1], 0.5, [0, 1]), "mixup: lengths differ"),
 ]

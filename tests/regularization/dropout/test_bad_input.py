@@ -7,31 +7,33 @@ from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator
 from dlbook_lib.feedforward.autodiff.modules import Linear
-from dlbook_lib.regularization.dropout import scratch
-from dlbook_lib.regularization.dropout.scratch import (
+from dlbook_lib.regularization.dropout import ensembles, scratch
+from dlbook_lib.regularization.dropout.ensembles import (
     Bagging,
-    DropConnect,
-    Dropout,
     adaboost_score,
     adaboost_stumps,
     all_masks,
     arithmetic_mean,
     bootstrap,
-    drop_connect,
-    dropout,
-    dropout_mask,
-    dropout_mask_from_bytes,
     ensemble_mse,
     fit_stump,
     geometric_mean,
     majority_vote,
     mask_ensemble,
     mask_probability,
+    stump,
+)
+from dlbook_lib.regularization.dropout.scratch import (
+    DropConnect,
+    Dropout,
+    drop_connect,
+    dropout,
+    dropout_mask,
+    dropout_mask_from_bytes,
     masked,
     masked_backward,
     masked_linear,
     masked_linear_backward,
-    stump,
 )
 from tests.feedforward.bad_input import (
     Call,
@@ -92,7 +94,12 @@ CALLS = [
         ),
         probability=Floats("M", low=0.0, high=1.0, skip=("too", "NaN")),
     ),
-    Call(ensemble_mse, v=Given(1.0), c=Number(-1.0, 1.0, skip=("array",)), k=Whole()),
+    Call(
+        ensemble_mse,
+        v=Given(1.0),
+        c=Number(0.0, 1.0, skip=("array", "too low")),
+        k=Whole(),
+    ),
     Call(ensemble_mse, v=Positive(zero=True), c=Given(0), k=Whole()),
     Call(majority_vote, scores=Floats("k", "N", "C")),
     Call(bootstrap, n=Whole(), k=Whole(), rng=RNG),
@@ -117,6 +124,7 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 def test_every_function_is_described():
     assert not_described(scratch, CALLS) == set()
+    assert not_described(ensembles, CALLS) == set()
 
 
 ONE = np.ones(3)
@@ -128,6 +136,28 @@ BAD_CALLS = [
     (lambda: mask_ensemble(np.cos, 1.0), "mask_ensemble: input has no dimensions"),
     (lambda: geometric_mean([[-1.0, 2.0]], [1.0]), "geometric_mean: output holds -1"),
     (lambda: ensemble_mse(1.0, 1.5, 3), "ensemble_mse: c must be a number from"),
+    (lambda: ensemble_mse(1.0, -0.6, 3), "c must be a number from -0.5 to 1.0, not"),
+    (lambda: dropout_mask((-1,), rng=RNG.value), "each size in shape must be a whole"),
+    (lambda: dropout_mask("ab", rng=RNG.value), "each size in shape must be a whole"),
+    (lambda: dropout_mask_from_bytes((-1,), rng=RNG.value), "each size in shape must"),
+    (lambda: dropout_mask(3, rng=RNG.value, dtype=int), "dtype must be floating, not"),
+    (lambda: dropout_mask_from_bytes(3, rng=RNG.value, dtype="i4"), "dtype must be f"),
+    (lambda: mask_ensemble(None, ONE), "predict must be a function, not None"),
+    (
+        lambda: Bagging(lambda x, y: None, rng=RNG.value).fit(X, Y),
+        "fit_member must return a function, not None",
+    ),
+    (lambda: dropout(ONE, rng=RNG.value, draw="bytes"), "draw must be a function"),
+    (lambda: DropConnect(None, rng=RNG.value), "linear must be a Linear, not None"),
+    (lambda: bootstrap(3, 2, rng=0), "bootstrap: rng must be a numpy.random.Gener"),
+    (lambda: Bagging("mean", rng=RNG.value), "fit_member must be a function, not 'm"),
+    (lambda: Bagging(mean, rng=RNG.value).predict(X), "no members yet; call fit fir"),
+    (lambda: Bagging(mean, rng=RNG.value).vote(X), "no members yet; call fit first"),
+    (
+        lambda: Bagging(mean, rng=RNG.value).fit(X, Y, [0, 1, 2]),
+        "Bagging.fit: rows must have 2 dimensions",
+    ),
+    (lambda: arithmetic_mean(X, ["a"]), "probability must hold floating-point"),
     (lambda: fit_stump(X, 2 * Y, ONE), "fit_stump: "),
     (lambda: fit_stump(X, 2 * Y, abs(Y)), "fit_stump: target must hold only"),
     (lambda: adaboost_stumps(X, 0 * Y), "fit_stump: target must hold only"),

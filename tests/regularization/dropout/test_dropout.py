@@ -1,7 +1,6 @@
-"""Dropout against torch, its own definition and every mask there is."""
+"""Dropout and DropConnect against torch and their own definitions."""
 
 import tracemalloc
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from dlbook_lib.common.rng import numpy_generator, torch_generator
 from dlbook_lib.feedforward.autodiff.engine import grad, register, tensor
 from dlbook_lib.feedforward.autodiff.modules import Linear, ReLU, Sequential
 from dlbook_lib.feedforward.linear_models.scratch import linear, numeric_gradient
-from dlbook_lib.feedforward.output_units.scratch import softmax
 from dlbook_lib.regularization.dropout import pytorch as twin
 from dlbook_lib.regularization.dropout import scratch
 
@@ -228,8 +226,6 @@ def test_masked_linear(batch, each, has_bias, kind, seed):
     dtype, tolerance = kind
     rng = numpy_generator(seed)
     shapes = (*batch, 3), (2, 3), (*(batch if each else ()), 2, 3), (2,), (*batch, 2)
-    if 0 in batch:
-        shapes = (*shapes[:2], (2, 3), *shapes[3:])
     x, w, mask, b, dy = (rng.normal(size=s).astype(dtype) for s in shapes)
     bias = b if has_bias else None
     leaves = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
@@ -283,9 +279,18 @@ def test_drop_connect_in_training_and_in_use(p):
     assert layer.weight.grad.shape == (2, 3)
 
 
+def test_drop_connect_draws_nothing_in_use():
+    rng, x, w = numpy_generator(0), np.ones((4, 3)), np.ones((2, 3))
+    scratch.drop_connect(x.tolist(), w, [0.0, 1.0], training=False, rng=rng)
+    assert rng.random() == numpy_generator(0).random()
+    with pytest.raises(ValueError, match="p must be a number from 0 to 1, not 7"):
+        scratch.drop_connect(x, w, p=7, training=False, rng=rng)
+
+
 def test_drop_connect_on_average_is_the_plain_layer():
     w, x = numpy_generator(0).normal(size=(2, 3)), np.ones((40_000, 3))
     y = scratch.drop_connect(x, w, p=0.3, rng=numpy_generator(1))
+    assert scratch.drop_connect(x[:0], w, p=0.3, rng=numpy_generator(1)).shape == (0, 2)
     spread = (0.3 / 0.7 * (w**2).sum(axis=1)) ** 0.5
     np.testing.assert_allclose(y.mean(axis=0), w.sum(axis=1), atol=0.05)
     np.testing.assert_allclose(y.std(axis=0), spread, rtol=0.03)
@@ -293,98 +298,3 @@ def test_drop_connect_on_average_is_the_plain_layer():
     y = twin.drop_connect(t, torch.tensor(w), p=0.3, rng=torch_generator(1)).numpy()
     np.testing.assert_allclose(y.mean(axis=0), w.sum(axis=1), atol=0.05)
     np.testing.assert_allclose(y.std(axis=0), spread, rtol=0.03)
-
-
-# ---- all masks ---------------------------------------------------------------------
-
-
-def test_all_masks_and_their_probabilities():
-    for n in (1, 3, 5):
-        masks = scratch.all_masks(n)
-        same(masks, twin.all_masks(n))
-        assert len({tuple(m) for m in masks}) == 2**n
-        for p in RATES:
-            probability = scratch.mask_probability(masks, p)
-            same(probability, twin.mask_probability(twin.all_masks(n), p))
-            assert probability.sum() == pytest.approx(1, abs=1e-12)
-            kept = masks.sum(axis=1)
-            np.testing.assert_allclose(probability, (1 - p) ** kept * p ** (n - kept))
-            np.testing.assert_allclose(probability @ masks, np.full(n, 1 - p))
-
-
-def regression(seed, classes=4, n=5):
-    rng = numpy_generator(seed)
-    w, b = rng.normal(size=(classes, n)), rng.normal(size=classes)
-    return SimpleNamespace(
-        x=rng.normal(size=(3, n)),
-        scores=lambda x: linear(x, w, b),
-        chances=lambda x: softmax(linear(x, w, b), -1),
-        theirs=lambda x: (x @ torch.tensor(w).T + torch.tensor(b)).softmax(-1),
-    )
-
-
-@pytest.mark.parametrize("p", [p for p in RATES if p != 0.999])  # softmax gives 0
-def test_weight_scaling_is_exact_for_softmax_and_geometric_mean(p):
-    m = regression(0)
-    output, probability = scratch.mask_ensemble(m.chances, m.x, p)
-    mean = scratch.geometric_mean(output, probability)
-    scaled = m.chances(m.x) if p < 1 else m.chances(0 * m.x)
-    np.testing.assert_allclose(mean, scaled, atol=1e-13)
-    theirs, chance = twin.mask_ensemble(m.theirs, torch.tensor(m.x), p)
-    same(output, theirs)
-    same(probability, chance)
-    same(mean, twin.geometric_mean(theirs, chance))
-    same(
-        scratch.arithmetic_mean(output, probability),
-        twin.arithmetic_mean(theirs, chance),
-    )
-    if 0 < p < 0.9:  # the arithmetic mean is another thing
-        arithmetic = scratch.arithmetic_mean(output, probability)
-        assert abs(arithmetic - scaled).max() > 1e-3
-
-
-@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.8])
-def test_weight_scaling_is_exact_for_linear_nets_and_arithmetic_mean(p):
-    m = regression(1)
-    deep = numpy_generator(2).normal(size=(2, 4))
-    for f in (m.scores, lambda x: linear(m.scores(x), deep)):
-        mean = scratch.arithmetic_mean(*scratch.mask_ensemble(f, m.x, p))
-        np.testing.assert_allclose(mean, f(m.x), atol=1e-12)
-    bent = lambda x: np.maximum(m.scores(x), 0)  # noqa: E731
-    mean = scratch.arithmetic_mean(*scratch.mask_ensemble(bent, m.x, p))
-    assert (abs(mean - bent(m.x)).max() > 1e-3) == (p > 0)
-
-
-def test_means_written_naively():
-    rng = numpy_generator(0)
-    output = softmax(rng.normal(size=(6, 2, 3)), -1)
-    probability = softmax(rng.normal(size=6), 0)
-    weights = probability[:, None, None]
-    plain = (output**weights).prod(axis=0)
-    plain /= plain.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(scratch.geometric_mean(output, probability), plain)
-    np.testing.assert_allclose(
-        scratch.arithmetic_mean(output, probability), (weights * output).sum(axis=0)
-    )
-    assert scratch.geometric_mean(
-        np.float32(output), np.float32(probability)
-    ).dtype == (np.float32)
-
-
-def test_geometric_means_of_zeros_and_of_tiny_numbers():
-    half = np.array([0.5, 0.5])
-    with np.errstate(all="raise"):
-        mean = scratch.geometric_mean([[0.0, 1.0], [0.5, 0.5]], half)
-        tiny = scratch.geometric_mean([[1e-300, 2e-300]] * 2, half)
-    np.testing.assert_array_equal(mean, [0, 1])
-    np.testing.assert_allclose(tiny, [1 / 3, 2 / 3])
-    assert np.isnan(scratch.geometric_mean([[0.0, 1.0], [1.0, 0.0]], half)).all()
-
-
-def test_sampled_masks_tend_to_the_enumerated_mean():
-    m = regression(3)
-    exact = scratch.arithmetic_mean(*scratch.mask_ensemble(m.chances, m.x, 0.3))
-    rng = numpy_generator(0)
-    many = np.broadcast_to(m.x, (20_000, *m.x.shape))
-    drawn = m.chances(scratch.dropout(many, 0.3, rng=rng)).mean(axis=0)
-    np.testing.assert_allclose(drawn, exact, atol=0.01)

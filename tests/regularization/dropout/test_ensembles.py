@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbook_lib.common.rng import numpy_generator, torch_generator
-from dlbook_lib.regularization.dropout import pytorch as twin
-from dlbook_lib.regularization.dropout import scratch
+from dlbook_lib.regularization.dropout import ensembles
+from dlbook_lib.regularization.dropout import ensembles_pytorch as twin
 
 
 def test_error_of_a_mean_of_correlated_models():
-    assert scratch.ensemble_mse(1.0, 0.5, 10) == pytest.approx(0.55)
-    assert scratch.ensemble_mse(1.0, 0.0, 10) == pytest.approx(0.1)
-    assert scratch.ensemble_mse(1.0, 1.0, 10) == pytest.approx(1.0)
-    assert twin.ensemble_mse(1.0, 0.5, 10) == scratch.ensemble_mse(1.0, 0.5, 10)
+    assert ensembles.ensemble_mse(1.0, 0.5, 10) == pytest.approx(0.55)
+    assert ensembles.ensemble_mse(1.0, 0.0, 10) == pytest.approx(0.1)
+    assert ensembles.ensemble_mse(1.0, 1.0, 10) == pytest.approx(1.0)
+    assert twin.ensemble_mse(1.0, 0.5, 10) == ensembles.ensemble_mse(1.0, 0.5, 10)
     covariance = np.full((10, 10), 0.5) + 0.5 * np.eye(10)
     errors = numpy_generator(0).multivariate_normal(np.zeros(10), covariance, 100_000)
     assert (errors.mean(axis=1) ** 2).mean() == pytest.approx(0.55, rel=0.02)
@@ -23,7 +23,7 @@ def test_error_of_a_mean_of_correlated_models():
 
 def test_a_resample_holds_632_of_1000_examples():
     for rows in (
-        scratch.bootstrap(1000, 50, rng=numpy_generator(0)),
+        ensembles.bootstrap(1000, 50, rng=numpy_generator(0)),
         twin.bootstrap(1000, 50, rng=torch_generator(0)).numpy(),
     ):
         assert rows.shape == (50, 1000)
@@ -52,7 +52,7 @@ def test_bagging_is_the_mean_of_its_members():
         rng.integers(3, size=30),
         rng.normal(size=(9, 2)),
     )
-    ours = scratch.Bagging(nearest, 7, rng=rng).fit(x, y)
+    ours = ensembles.Bagging(nearest, 7, rng=rng).fit(x, y)
     each = [nearest(x[r], y[r])(new) for r in ours.rows]
     np.testing.assert_allclose(ours.predict(new), sum(each) / 7)
     counts = np.array([[e.argmax(1)[i] for e in each] for i in range(9)])
@@ -76,7 +76,7 @@ def test_the_mean_is_never_worse_than_its_members_on_average():
         coefficients = np.polyfit(input[:, 0], target, 7)
         return lambda new: np.polyval(coefficients, new[:, 0])
 
-    bag = scratch.Bagging(cubic, 20, rng=rng).fit(x, y)
+    bag = ensembles.Bagging(cubic, 20, rng=rng).fit(x, y)
     each = [np.mean((member(x) - y) ** 2) for member in bag.members]
     assert np.mean((bag.predict(x) - y) ** 2) <= np.mean(each)
 
@@ -106,9 +106,9 @@ def test_a_stump_is_the_best_there_is(n, d, kind, seed):
     x = rng.normal(size=(n, d))
     x = x.round() if kind == "whole" else x  # with ties
     y, w = np.sign(rng.normal(size=n)), rng.dirichlet(np.ones(n))
-    feature, threshold, sign, error = scratch.fit_stump(x, y, w)
+    feature, threshold, sign, error = ensembles.fit_stump(x, y, w)
     assert error == pytest.approx(best_by_trying(x, y, w), abs=1e-12)
-    wrong = scratch.stump(x, feature, threshold, sign) != y
+    wrong = ensembles.stump(x, feature, threshold, sign) != y
     assert w[wrong].sum() == pytest.approx(error, abs=1e-12)
     theirs = twin.fit_stump(*map(torch.tensor, (x, y, w)))
     assert theirs == pytest.approx((feature, threshold, sign, error), abs=1e-10)
@@ -117,7 +117,7 @@ def test_a_stump_is_the_best_there_is(n, d, kind, seed):
 def test_a_stump_between_neighbouring_floats():
     x = 1 + 2.0**-52 * np.array([[0.0], [1.0], [2.0]])  # half way rounds up
     y = np.array([-1.0, -1.0, 1.0])
-    assert scratch.fit_stump(x, y, np.full(3, 1 / 3))[3] == 0
+    assert ensembles.fit_stump(x, y, np.full(3, 1 / 3))[3] == 0
     assert twin.fit_stump(*map(torch.tensor, (x, y, np.full(3, 1 / 3))))[3] == 0
 
 
@@ -129,10 +129,10 @@ def rings(seed=0, n=120):
 
 def test_boosting_by_its_definition_and_its_twin():
     x, y = rings()
-    stumps = scratch.adaboost_stumps(x, y, 25)
+    stumps = ensembles.adaboost_stumps(x, y, 25)
     weight = np.full(len(y), 1 / len(y))
     for alpha, *cut, error in stumps:
-        said = scratch.stump(x, *cut)
+        said = ensembles.stump(x, *cut)
         assert error == pytest.approx(weight[said != y].sum(), abs=1e-12)
         assert error == pytest.approx(best_by_trying(x, y, weight), abs=1e-12)
         assert alpha == pytest.approx(0.5 * np.log((1 - error) / error))
@@ -141,7 +141,7 @@ def test_boosting_by_its_definition_and_its_twin():
         assert weight[said != y].sum() == pytest.approx(0.5)  # chance from now on
     theirs = twin.adaboost_stumps(torch.tensor(x), torch.tensor(y), 25)
     np.testing.assert_allclose(stumps, theirs, rtol=1e-10, atol=1e-10)
-    score = scratch.adaboost_score(x, stumps)
+    score = ensembles.adaboost_score(x, stumps)
     np.testing.assert_allclose(
         score, twin.adaboost_score(torch.tensor(x), theirs), atol=1e-10
     )
@@ -149,18 +149,18 @@ def test_boosting_by_its_definition_and_its_twin():
 
 def test_training_error_goes_to_zero_below_its_bound():
     x, y = rings()
-    stumps = scratch.adaboost_stumps(x, y, 200)
+    stumps = ensembles.adaboost_stumps(x, y, 200)
     errors = [s[-1] for s in stumps]
     bound = np.cumprod([2 * (e * (1 - e)) ** 0.5 for e in errors])
     for t in (1, 5, 20, 100, len(stumps)):
-        wrong = np.mean(np.sign(scratch.adaboost_score(x, stumps[:t])) != y)
+        wrong = np.mean(np.sign(ensembles.adaboost_score(x, stumps[:t])) != y)
         assert wrong <= bound[t - 1]
     assert wrong == 0
 
 
 def test_it_ends_with_a_perfect_stump_and_with_chance():
     x = np.array([[0.0], [1.0], [2.0]])
-    for module, array in ((scratch, np.array), (twin, torch.tensor)):
+    for module, array in ((ensembles, np.array), (twin, torch.tensor)):
         perfect = module.adaboost_stumps(array(x), array([-1.0, 1.0, 1.0]), 9)
         assert len(perfect) == 1
         assert 0 < perfect[0][0] < 20
@@ -172,6 +172,6 @@ def test_it_ends_with_a_perfect_stump_and_with_chance():
 
 def test_float32_stays_float32():
     x, y = (a.astype("f4") for a in rings())
-    stumps = scratch.adaboost_stumps(x, y, 5)
-    assert scratch.adaboost_score(x, stumps).dtype == np.float32
-    assert scratch.stump(x, *stumps[0][1:4]).dtype == np.float32
+    stumps = ensembles.adaboost_stumps(x, y, 5)
+    assert ensembles.adaboost_score(x, stumps).dtype == np.float32
+    assert ensembles.stump(x, *stumps[0][1:4]).dtype == np.float32

@@ -69,9 +69,10 @@ CALLS = [
         step=STEP,
         validate=LOSS,
         target=Number(),
-        steps=Whole(),
-        every=Whole(),
+        steps=Given(5),
+        every=Whole(skip=("infinite",)),
     ),
+    Call(continue_until, step=STEP, validate=LOSS, target=Number(), steps=Whole()),
     Call(remaining, eigenvalue=CURVATURE, lr=RATE, steps=Whole(0)),
     Call(matching_alpha, eigenvalue=CURVATURE, lr=RATE, steps=Whole()),
 ]
@@ -105,6 +106,20 @@ BAD_CALLS = [
     (lambda: EarlyStopping(1).restore(Net()), "EarlyStopping.restore: none of 0 los"),
     (lambda: retrain_same_steps(Net(), None, start=STATE, steps=1), "step must be a"),
     (lambda: retrain_same_steps(Net(), step, start=[W], steps=1), "start must be a s"),
+    (lambda: stop_early(None, step, loss, **RUN), "net must have state_dict and load"),
+    (
+        lambda: stop_early(Net(), step, lambda: None, **RUN),
+        "validate: it must return a number, not None; has it a return",
+    ),
+    (
+        lambda: continue_until(step, lambda: "a", target=0.0, steps=1),
+        "validate: it must return a number, not 'a'",
+    ),
+    (
+        lambda: continue_until(step, loss, target=0.0, steps=4, every=5),
+        "every is 5, but there are only 4 steps",
+    ),
+    (lambda: quadratic_path([[1.0, 2.0], [0.0, 1.0]], W, **SLOW), "is not symmetric"),
     (lambda: continue_until(None, loss, target=0.0, steps=1), "step must be a func"),
     (lambda: continue_until(step, 1.0, target=0.0, steps=1), "validate must be a fu"),
     (lambda: continue_until(step, loss, target=np.nan, steps=1), "target must be a n"),

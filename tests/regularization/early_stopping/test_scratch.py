@@ -314,7 +314,9 @@ def test_precision_stays(dtype):
     for found in (
         early_stopped(hessian, optimum, lr=0.1, steps=7),
         quadratic_path(hessian, optimum, lr=0.1, steps=7),
-        remaining(eigenvalue, lr=0.1, steps=7),
+        early_stopped(hessian, optimum, lr=0.1, steps=np.int64(7)),
+        remaining(eigenvalue, lr=0.1, steps=np.int64(7)),
+        matching_alpha(eigenvalue, lr=0.1, steps=np.int64(7)),
     ):
         assert found.dtype == dtype
     stopping = EarlyStopping(1)

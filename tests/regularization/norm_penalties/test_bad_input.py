@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbook_lib.regularization.norm_penalties import scratch
+from dlbook_lib.regularization.norm_penalties import projections, scratch
+from dlbook_lib.regularization.norm_penalties.projections import (
+    length,
+    max_norm,
+    max_norm_backward,
+    project_l1,
+    project_l1_backward,
+    project_l2,
+    project_l2_backward,
+)
 from dlbook_lib.regularization.norm_penalties.scratch import (
     Lasso,
     Ridge,
@@ -22,15 +31,8 @@ from dlbook_lib.regularization.norm_penalties.scratch import (
     l2_shrink_backward,
     l2_solution,
     lasso_cd,
-    length,
-    max_norm,
-    max_norm_backward,
     moments,
     penalized,
-    project_l1,
-    project_l1_backward,
-    project_l2,
-    project_l2_backward,
     proximal_step,
     ridge,
     shrinkage,
@@ -116,6 +118,7 @@ def test_a_bad_call_ends_in_a_sentence(call, data):
 
 def test_every_function_is_described():
     assert not_described(scratch, CALLS) == {"l2_solution", "penalized"}  # below
+    assert not_described(projections, CALLS) == set()
 
 
 X, W = np.ones((3, 2)), np.ones(2)
@@ -146,16 +149,24 @@ BAD_CALLS = [
     (lambda: penalized(cost, [-0.1]), "penalized: each of alphas must be a number"),
     (lambda: penalized(cost, [0.1], "L2"), "penalized: penalty must be 'l2', 'l1' or"),
     (lambda: penalized(cost, [0.1])(W, W), "penalized.*: there are 2 param.* 1 alphas"),
-    (lambda: penalized(cost, [0.1])(np.array([1])), "l2_penalty: weight must hold fl"),
+    (lambda: penalized(cost, [0.1])(np.array([1])), "gradients.0. must hold float"),
+    (
+        lambda: penalized(lambda w: (0.0, [w[:1]]), [0.1])(W),
+        r"parameter has shape \(2,\) but gradient has shape \(1,\)",
+    ),
+    (lambda: penalized(lambda w: (0.0, w), [0.1])(W), "gradients must be a list of a"),
+    (lambda: penalized(lambda w: (0.0, None), [0.1])(W), "gradients must be a list o"),
+    (lambda: penalized(lambda w: (0.0, []), [0.1])(W), "gradients must be 1 arrays"),
+    (lambda: Ridge().predict(X), "Ridge.predict: there are no weights yet; call fit"),
     (lambda: ridge(X, X, 0.0), "ridge: the penalized 2 columns have rank 1"),
     (lambda: ridge(NAN, X[:1], 0.1), "moments: columns is NaN or infinite"),
+    (lambda: lasso_cd(1e200 * X, X, 0.1), "moments: products of columns overflow"),
     (lambda: lasso_cd(X[:1], NAN, 0.1), "moments: target is NaN or infinite"),
     (lambda: Ridge(0.1).fit(NAN, X[:1]), "moments: columns is NaN or infinite"),
     (lambda: project_l2(NAN, 1.0), "project_l2: input is NaN or infinite"),
     (lambda: project_l1(NAN, 1.0), "project_l1: input is NaN or infinite"),
     (lambda: max_norm(NAN, 1.0), "project_l2: input is NaN or infinite"),
     (lambda: max_norm(W, 1.0), "max_norm: weight .* has no units"),
-    (lambda: length(np.ones((0, 3))), "length: input is empty"),
     (lambda: group_penalty(np.array(1.0)), "group_penalty: the array has no dim"),
     (lambda: soft_threshold(W, -1.0), "soft_threshold: threshold must lie between 0"),
 ]

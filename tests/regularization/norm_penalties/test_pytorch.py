@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import softshrink
 
 from dlbook_lib.common.rng import numpy_generator
+from dlbook_lib.regularization.norm_penalties import projections, scratch
+from dlbook_lib.regularization.norm_penalties import projections_pytorch as balls
 from dlbook_lib.regularization.norm_penalties import pytorch as twin
-from dlbook_lib.regularization.norm_penalties import scratch
 
 few = settings(max_examples=25)
 seeds = st.integers(0, 10_000)
@@ -32,13 +33,14 @@ def gradient(f, dy, z):
 
 def compare(name, z, dy=None, theirs=None, close=(), **options):
     """Value and gradient of ours against the twin, or against `theirs`."""
-    f = partial(getattr(scratch, name), **options)
-    theirs = theirs or partial(getattr(twin, name), **options)
+    ours, copy = (scratch, twin) if name in vars(twin) else (projections, balls)
+    f = partial(getattr(ours, name), **options)
+    theirs = theirs or partial(getattr(copy, name), **options)
     dy = (
         np.cos(np.arange(z.size)).reshape(z.shape).astype(z.dtype) if dy is None else dy
     )
     same(f(z), theirs(torch.tensor(z)), **dict(close))
-    f_backward = partial(getattr(scratch, f"{name}_backward"), **options)
+    f_backward = partial(getattr(ours, f"{name}_backward"), **options)
     same(f_backward(dy, z), gradient(theirs, dy, z), **dict(close))
 
 
@@ -98,9 +100,9 @@ def test_max_norm(seed, shape, maxnorm):
     compare("max_norm", weight, maxnorm=maxnorm)
     renorm = partial(torch.renorm, p=2, dim=0, maxnorm=maxnorm)
     close = {"rtol": 1e-5, "atol": 1e-5}
-    same(scratch.max_norm(weight, maxnorm), renorm(torch.tensor(weight)), **close)
+    same(projections.max_norm(weight, maxnorm), renorm(torch.tensor(weight)), **close)
     dy = np.cos(np.arange(weight.size)).reshape(shape)
-    ours = scratch.max_norm_backward(dy, weight, maxnorm)
+    ours = projections.max_norm_backward(dy, weight, maxnorm)
     same(ours, gradient(renorm, dy, weight), **close)
 
 
@@ -110,14 +112,14 @@ def test_lengths_of_huge_and_tiny_numbers(dtype, huge, sign):
     z = np.array([[3, -4, 0], [0, 0, 0]], dtype) * np.dtype(dtype).type(huge**sign)
     close = {"rtol": 1e-6, "atol": 0}
     for dim in (None, 0, 1):
-        same(scratch.length(z, dim), twin.length(torch.tensor(z), dim), **close)
+        same(projections.length(z, dim), balls.length(torch.tensor(z), dim), **close)
     same(
         scratch.group_penalty_backward(1.0, z),
         gradient(twin.group_penalty, 1.0, z),
         **close,
     )
-    same(scratch.project_l2(z, 1.0, 1), twin.project_l2(torch.tensor(z), 1.0, 1))
-    same(scratch.project_l1(z, 1.0), twin.project_l1(torch.tensor(z), 1.0))
+    same(projections.project_l2(z, 1.0, 1), balls.project_l2(torch.tensor(z), 1.0, 1))
+    same(projections.project_l1(z, 1.0), balls.project_l1(torch.tensor(z), 1.0))
 
 
 def test_numbers_that_are_none():
@@ -132,7 +134,7 @@ def test_numbers_that_are_none():
             assert np.isnan(getattr(scratch, name)(z))
             assert np.isnan(getattr(scratch, f"{name}_backward")(1.0, z)[0])
     for numbers_ in (z[:2], z[1:]):
-        same(scratch.length(numbers_), twin.length(torch.tensor(numbers_)))
+        same(projections.length(numbers_), balls.length(torch.tensor(numbers_)))
 
 
 @few

@@ -19,6 +19,15 @@ from dlbook_lib.feedforward.linear_models.scratch import (
     mse_loss,
     numeric_gradient,
 )
+from dlbook_lib.regularization.norm_penalties.projections import (
+    length,
+    max_norm,
+    max_norm_backward,
+    project_l1,
+    project_l1_backward,
+    project_l2,
+    project_l2_backward,
+)
 from dlbook_lib.regularization.norm_penalties.scratch import (
     PENALTIES,
     Lasso,
@@ -36,14 +45,7 @@ from dlbook_lib.regularization.norm_penalties.scratch import (
     l2_shrink_backward,
     l2_solution,
     lasso_cd,
-    length,
-    max_norm,
-    max_norm_backward,
     penalized,
-    project_l1,
-    project_l1_backward,
-    project_l2,
-    project_l2_backward,
     proximal_step,
     ridge,
     shrinkage,
@@ -224,6 +226,20 @@ def test_huge_and_tiny_numbers(dtype, huge, sign):
             assert overflowed == np.inf
         else:
             np.testing.assert_array_equal(project_l1(x, 1.0), x)
+
+
+@pytest.mark.parametrize(("dtype", "top"), [("f4", 3e38), ("f8", 1.5e308)])
+def test_projection_onto_the_diamond_from_the_edge_of_the_numbers(dtype, top):
+    x = np.array([top, -top, top / 3, 0, 0], dtype)
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(project_l1(x, 1.0), [0.5, -0.5, 0, 0, 0])
+        dx = project_l1_backward(np.eye(5, dtype=dtype)[0], x, 1.0)
+    np.testing.assert_array_equal(dx, [0.5, 0.5, 0, 0, 0])
+
+
+def test_length_of_nothing():
+    assert length(np.ones((0, 3)), 1).shape == (0, 1)
+    np.testing.assert_array_equal(length(np.ones((2, 0)), 1), [[0], [0]])
 
 
 def dtype_of(name):

@@ -85,6 +85,9 @@ LAYER = Linear(3, 2, rng=generator())
 GROWING = Sequential(
     Linear(2, 1, rng=generator()), Sigmoid(), Linear(1, 1, rng=generator())
 )
+DEEP = Sequential(*[Linear(2, 2, rng=generator()) for _ in range(3)])
+LOOSE = Sequential(Linear(2, 4, rng=generator()), Linear(3, 1, rng=generator()))
+BARE = Sequential(Linear(2, 2, False, rng=generator()), Linear(2, 2, rng=generator()))
 PRUNABLE = Sequential(Linear(3, 4, rng=generator()), ReLU())
 CASCADE = CascadeCorrelation(2, 3, rng=generator())
 CASCADE.fit(np.eye(3)[:, :2], np.ones((3, 1)), 1)
@@ -236,6 +239,11 @@ BAD_CALLS = [
         lambda: principal_components(X, 4),
         "principal_components: k is 4, but 3 examples",
     ),
+    (
+        lambda: principal_components(X * np.nan, 1),
+        "principal_components: input is NaN",
+    ),
+    (lambda: hybrid_cost(LAYER, X, [0, 1, 0], X), "net must be a SemiSupervisedNet"),
     (lambda: hybrid_cost(NET, X, [0, 1], X), "hybrid_cost: shapes do not fit"),
     (
         lambda: hybrid_cost(NET, X, [0, 1, 0], X[:, :2]),
@@ -280,6 +288,35 @@ BAD_CALLS = [
         "add_unit: net must",
     ),
     (lambda: add_unit(LAYER, rng=generator()), "add_unit: net must be linear"),
+    (
+        lambda: dynamic_node_creation(
+            *(None, X, X),
+            lr=1,
+            steps=1,
+            window=1,
+            slope=0,
+            max_units=1,
+            rng=generator(),
+        ),
+        "dynamic_node_creation: net must be a Sequential, not None",
+    ),
+    (lambda: add_unit(DEEP, rng=generator()), "net must have one hidden layer"),
+    (lambda: add_unit(LOOSE, rng=generator()), "net must have one hidden layer"),
+    (lambda: add_unit(BARE, rng=generator()), "must have one hidden layer, with a b"),
+    (lambda: prune_layers(PRUNABLE, 0.5, importance=None), "importance must be a fun"),
+    (
+        lambda: CascadeCorrelation(rng=generator())(X),
+        "CascadeCorrelation.__call__: there are no weights yet; call fit first",
+    ),
+    (lambda: CASCADE(X), r"input \(3, 4\) has not the 2 features it was fitted to"),
+    (
+        lambda: CascadeCorrelation(rng=generator()).fit(X * np.nan, X, 1),
+        "CascadeCorrelation.fit: input is NaN",
+    ),
+    (
+        lambda: CascadeCorrelation(rng=generator()).fit(X, X * np.inf, 1),
+        "CascadeCorrelation.fit: target is NaN or infinite",
+    ),
     (lambda: uniform(2, 1, rng=0), "uniform: rng must be a numpy.random.Generator"),
 ]
 

@@ -287,3 +287,41 @@ def test_first_atoms():
         atoms = np.asarray(module.first_atoms(5, 7, rng=rng))
         assert atoms.shape == (5, 7)
         np.testing.assert_allclose((atoms**2).sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("f", BOTH)
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e30), ("f8", 1e200)])
+def test_pursuit_of_huge_and_of_tiny_inputs_and_atoms(f, dtype, size):
+    for scale in (size, 1 / size):
+        x, atoms = np.array([[3, 1]], dtype), np.array([[3, 4], [-4, 3]], dtype)
+        scale = x.dtype.type(scale)
+        with np.errstate(over="ignore"):  # lstsq squares what it leaves over
+            code = f(x * scale, np.eye(2, dtype=dtype), 1)
+        with np.errstate(all="raise", under="ignore"):
+            unit, length = codes.unit_atoms(atoms * scale)
+        np.testing.assert_allclose(code, [[3 * scale, 0]], rtol=1e-6)
+        np.testing.assert_allclose(unit, atoms / 5, rtol=1e-6)
+        np.testing.assert_allclose(length, [5 * scale] * 2, rtol=1e-6)
+        for a, b in zip(
+            (unit, length), twin.unit_atoms(torch.tensor(atoms * scale)), strict=True
+        ):
+            close(a, b, dtype == "f4")
+        theirs = getattr(twin, f.__name__)
+        close(
+            code,
+            theirs(torch.tensor(x * scale), torch.tensor(np.eye(2, dtype=dtype)), 1),
+        )
+
+
+def test_a_dictionary_of_inputs_that_are_all_0():
+    x = np.zeros((3, 2))
+    weight, errors = codes.learn_dictionary(x, 2, steps=2, rng=numpy_generator(0))
+    np.testing.assert_allclose(np.linalg.norm(weight, axis=0), 1)
+    assert errors.tolist() == [0, 0]
+
+
+def test_a_numpy_strength_leaves_float32():
+    net = codes.SparseAutoencoder(3, 2, rng=numpy_generator(0), dtype="f4")
+    for penalty in ("kl", "l1"):
+        cost = net.cost(np.ones((4, 3), "f4"), np.float64(0.1), penalty)
+        assert cost.dtype == "f4"

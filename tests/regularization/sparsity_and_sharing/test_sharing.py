@@ -222,3 +222,15 @@ def test_the_twins_start_within_the_same_bounds(name, sizes):
     again = getattr(twin, name)(*sizes, rng=torch_generator(1))
     pairs = zip(fresh.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(p, q) for p, q in pairs)
+
+
+def test_numpy_strengths_leave_float32_and_float64_is_the_default():
+    rng, x = numpy_generator(0), np.ones((2, 3), "f4")
+    net = scratch.SemiSupervisedNet(3, 2, 2, rng=rng, dtype="f4")
+    assert scratch.hybrid_cost(net, x, [0, 1], x, np.float64(0.1)).dtype == "f4"
+    tasks = scratch.MultiTaskNet(3, 2, [2, 3], rng=rng, dtype="f4")
+    loss = scratch.multitask_loss(tasks(x), [[0, 1], [2, 0]], list(np.ones(2)))
+    assert loss.dtype == "f4"
+    for module, make in ((scratch, numpy_generator), (twin, torch_generator)):
+        net = module.MultiTaskNet(3, 2, [2], rng=make(0))
+        assert {str(p.dtype).split(".")[-1] for p in net.parameters()} == {"float64"}

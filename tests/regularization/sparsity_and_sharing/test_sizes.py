@@ -396,3 +396,23 @@ def test_old_units_stay_as_they_are():
     again = more.fit(x, y, 1)
     assert len(again.frozen) == 1
     assert again(x[:0]).shape == (0, 1)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_a_shared_layer_is_pruned_once_as_in_torch(scope):
+    layer = Linear(2, 2, rng=numpy_generator(0))
+    theirs = nn.Linear(2, 2).double()
+    theirs.load_state_dict({k: torch.tensor(a) for k, a in layer.state_dict().items()})
+    net = sizes.prune_layers(Sequential(layer, ReLU(), layer), 1, scope)
+    copy = twin.prune_layers(nn.Sequential(theirs, nn.ReLU(), theirs), 1, scope)
+    assert net[0] is net[2]
+    close(net[0].weight.data, copy[0].weight)
+    assert np.count_nonzero(net[2].weight.data) == 3
+
+
+def test_scores_in_float64_leave_a_net_in_float32():
+    rng = numpy_generator(0)
+    net = Sequential(Linear(4, 3, rng=rng, dtype="f4"))
+    for _ in range(2):
+        sizes.prune_layers(net, 0.5, importance=lambda w: rng.random(w.shape))
+        assert net(np.ones((2, 4), "f4")).dtype == net[0].weight_mask.dtype == "f4"
