@@ -419,11 +419,14 @@ def winograd_conv2d_by_rows(input, weight, bias=None, padding=0, tile=2):
 def padded_batch_last(x, around):
     """`x` (N, C, H, W) with zeros `around` it, as (C, H, W, N) in memory.
 
+    What lies so already and needs no zeros is not copied.
+
     >>> padded_batch_last(np.ones((2, 1, 1, 1)), [(0, 0), (0, 0), (0, 0), (1, 0)])
     array([[[[0., 0.],
              [1., 1.]]]])
     """
-    return np.pad(batch_last(x), [*around[1:], (0, 0)])
+    last = batch_last(x)
+    return np.pad(last, [*around[1:], (0, 0)]) if np.any(around) else last
 
 
 def winograd_conv2d_by_rows_backward(dy, input, weight, bias=None, padding=0, tile=2):
@@ -457,10 +460,20 @@ def winograd_conv2d_by_rows_backward(dy, input, weight, bias=None, padding=0, ti
         strip = slice(t * tile, end + len(bt) - tile)
         v = spread(x[:, strip], bt, columns, tile)  # (n, n, C, P, Q, N)
         dsums = spread(d[:, t * tile : end], at.T, columns, tile)
-        flat = _flat(dsums)
-        du += _flat(v) @ flat.swapaxes(2, 3)
-        dv = np.matmul(ut, flat, out=_flat(v)).reshape(v.shape)
-        gather(dv, bt.T, dx[:, strip], tile)
+        gather(_dtiles(v, dsums, ut, du), bt.T, dx[:, strip], tile)
+        del v, dsums  # before the next ones are made
     dweight = g.T @ du.transpose(3, 2, 0, 1) @ g
     dbias = None if bias is None else dy.sum(axis=(0, 2, 3))
     return _uncovered(np.moveaxis(dx, -1, 0), around), dweight, dbias
+
+
+def _dtiles(v, dsums, ut, du):
+    """The gradient of the transformed inputs `v` (n, n, C, P, Q, N), in their memory.
+
+    That of the transformed kernels is added to `du` (n, n, C, F), point by point: at
+    once the products would take as much memory as `du`.
+    """
+    inputs, outputs = _flat(v), _flat(dsums)
+    for point in np.ndindex(du.shape[:2]):
+        du[point] += inputs[point] @ outputs[point].T
+    return np.matmul(ut, outputs, out=inputs).reshape(v.shape)
