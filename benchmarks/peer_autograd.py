@@ -1,6 +1,6 @@
-"""What autograd's sides share: a result, and all gradients that come back from `dy`."""
+"""What autograd's sides share: a result with all gradients, and a step of training."""
 
-from autograd import make_vjp
+from autograd import make_vjp, value_and_grad
 
 
 def step(function, given, dy):
@@ -9,5 +9,18 @@ def step(function, given, dy):
     def once():
         pull, y = make_vjp(function)(tuple(given))
         return [y, *pull(dy)]
+
+    return once
+
+
+def descent(cost, params, lr):
+    """A step of gradient descent on ``cost(params)``: the loss, then all biases."""
+    gradient = value_and_grad(cost)
+
+    def once():
+        loss, grads = gradient(params)
+        for parameter, g in zip(params, grads):  # noqa: B905
+            parameter -= lr * g
+        return loss, *params[1::2]
 
     return once

@@ -15,6 +15,22 @@ def step(function, *arguments):
     return lambda: jax.block_until_ready(compiled(*arguments))
 
 
+def descent(cost, params, lr):
+    """A step of gradient descent on ``cost(params)``: the loss, then all biases."""
+
+    def trained(params):
+        loss, grads = jax.value_and_grad(cost)(params)
+        return loss, jax.tree.map(lambda p, g: p - lr * g, params, grads)
+
+    state, compiled = [list(map(jax.numpy.asarray, params))], jax.jit(trained)
+
+    def once():
+        loss, state[0] = jax.block_until_ready(compiled(state[0]))
+        return loss, *state[0][1::2]
+
+    return once
+
+
 def value_and_pull(function):
     """A function of `dy` and the arguments: the result and all gradients."""
 

@@ -1,11 +1,13 @@
 """HIPS/autograd's side: SciPy's convolution, which it wraps, and NumPy's own words."""
 
+from functools import partial
+
 import autograd.numpy as np
-from autograd import value_and_grad
 from autograd.scipy.signal import convolve
 
 from benchmarks import peer_autograd
 from benchmarks.convolutional import inputs
+from benchmarks.feedforward.peer_autograd import mean_cross_entropy
 
 
 def correlated(arguments, padding=inputs.PADDING):
@@ -42,19 +44,10 @@ def mean_loss(params, x, labels):
     for i in 4, 6, 8:
         x = np.dot(x, params[i].T) + params[i + 1]
         x = np.maximum(x, 0) if i < 8 else x
-    x = x - np.max(x, axis=1, keepdims=True)
-    right = x[np.arange(len(labels)), labels]
-    return np.mean(np.log(np.sum(np.exp(x), axis=1)) - right)
+    return mean_cross_entropy(x, labels)
 
 
 def lenet(batch=128):
     images, labels, params = inputs.lenet(batch)
-    gradient = value_and_grad(lambda p: mean_loss(p, images, labels))
-
-    def step():
-        loss, grads = gradient(params)
-        for parameter, g in zip(params, grads):  # noqa: B905
-            parameter -= inputs.LR * g
-        return loss, *params[1::2]
-
-    return step
+    cost = partial(mean_loss, x=images, labels=labels)
+    return peer_autograd.descent(cost, params, inputs.LR)

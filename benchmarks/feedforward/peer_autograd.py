@@ -3,6 +3,7 @@
 import autograd.numpy as np
 from autograd import grad, value_and_grad
 
+from benchmarks import peer_autograd
 from benchmarks.feedforward import inputs
 
 
@@ -21,19 +22,12 @@ def forward(params, x, activation):
 
 def mlp(batch=128):
     images, labels, params = inputs.mlp(batch)
-    gradient = value_and_grad(
-        lambda p: mean_cross_entropy(
-            forward(p, images, lambda s: np.maximum(s, 0)), labels
-        )
-    )
 
-    def step():
-        loss, grads = gradient(params)
-        for parameter, g in zip(params, grads):  # noqa: B905
-            parameter -= inputs.LR * g
-        return loss, *params[1::2]
+    def cost(params):
+        scores = forward(params, images, lambda s: np.maximum(s, 0))
+        return mean_cross_entropy(scores, labels)
 
-    return step
+    return peer_autograd.descent(cost, params, inputs.LR)
 
 
 def cross_entropy(batch=256, classes=10_000):

@@ -25,17 +25,7 @@ def mlp(batch=128):
     def cost(params):
         return mean_cross_entropy(forward(params, images, jax.nn.relu), labels)
 
-    def trained(params):
-        loss, grads = jax.value_and_grad(cost)(params)
-        return loss, jax.tree.map(lambda p, g: p - inputs.LR * g, params, grads)
-
-    state, compiled = [list(map(jnp.asarray, params))], jax.jit(trained)
-
-    def step():
-        loss, state[0] = jax.block_until_ready(compiled(state[0]))
-        return loss, *state[0][1::2]
-
-    return step
+    return peer_jax.descent(cost, params, inputs.LR)
 
 
 def cross_entropy(batch=256, classes=10_000):

@@ -192,7 +192,7 @@ def means_by_tiles(query, key, value, scale, is_causal, bounded, plan):
     -------
     output : ndarray (G, L, Ev)
     total : ndarray (G, L, 1)
-        The sum of the weights of each query, 1 where there are no keys.
+        The sum of the weights of each query, 1 where they are all 0.
 
     >>> x = np.ones((1, 2, 1))
     >>> means_by_tiles(x, x, x, 0.0, False, True, tiles(1, 2, 2))
@@ -200,8 +200,8 @@ def means_by_tiles(query, key, value, scale, is_causal, bounded, plan):
             [1.]]]), array([[[2.],
             [2.]]]))
     """
-    output = np.zeros((*query.shape[:2], value.shape[2]), value.dtype)
-    total = np.ones((*query.shape[:2], 1), value.dtype)
+    output = np.empty((*query.shape[:2], value.shape[2]), value.dtype)
+    total = np.empty((*query.shape[:2], 1), value.dtype)
     for i, j in plan:
         seen = slice(j.stop if is_causal else None)
         q, k = query[i, j] * scale, key[i, seen]
